@@ -1,0 +1,314 @@
+"""Every setting of the project as strict, frozen values.
+
+One Hydra group = one class here. The scripts turn the composed configuration into plain containers and call
+`parse`, which names the first key that is unknown, of the wrong type or out of range, in one line. This module
+imports neither torch nor Hydra, so configuration errors and `--help` stay fast.
+"""
+
+import json
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from nars.errors import UserError
+
+
+class Settings(BaseModel):
+    """Base: frozen, no unknown keys, no silent type conversion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+ClosedFraction = Annotated[float, Field(ge=0, le=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+
+
+def parse(settings_class: type[SettingsType], values: dict, *, where: str) -> SettingsType:
+    """Settings of `settings_class` from plain containers (dict, list, scalars); `where` is the group's name.
+
+    Raises UserError with one line: the key's full path, what was given and what is allowed.
+    """
+    try:
+        # Through JSON, because strict mode then takes lists for tuples but still no "3" for 3.
+        return settings_class.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise UserError(_one_line(error, settings_class, where)) from None
+    except TypeError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _one_line(error: ValidationError, settings_class: type[Settings], where: str) -> str:
+    problems = error.errors(include_url=False)
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    path = ".".join([where, *(str(part) for part in problem["loc"])])
+    more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(settings_class.model_fields) if len(problem["loc"]) == 1 else "see conf/"
+        return f"{path}: unknown key; allowed: {allowed}{more}"
+    if problem["type"] == "missing":
+        return f"{path}: missing, and there is no default{more}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{path}: {message}, given {problem['input']!r}{more}"
+
+
+# --- spaces ---------------------------------------------------------------------------------------------------
+
+
+class Range(Settings):
+    """The choices low, low + step, ..., high, each times `unit`: an ordered dimension."""
+
+    low: int
+    high: int
+    step: PositiveInt = 1
+    unit: PositiveFloat = 1
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        if self.high < self.low or (self.high - self.low) % self.step:
+            raise ValueError(f"high must be low + a multiple of step, not {self.low}..{self.high} by {self.step}")
+        return self
+
+
+class SameAs(Settings):
+    """The choice made for the same key of another stage: `{same_as: stage4}`."""
+
+    same_as: Annotated[str, Field(pattern=r"^stage\d+$")]
+
+
+Value = bool | int | float | str
+Choices = Range | SameAs | Annotated[tuple[Value, ...], Field(min_length=1)] | Value
+
+
+class StageSettings(Settings):
+    """One stage: each key a fixed value, a list of choices, a range, or `{same_as: stageN}`.
+
+    `kernel` and `expansion` hold for all blocks of the stage; `*_first` and `*_rest` tell its first block from the others.
+    """
+
+    width: Choices
+    depth: Choices
+    kernel: Choices | None = None
+    kernel_first: Choices | None = None
+    kernel_rest: Choices | None = None
+    expansion: Choices | None = None
+    expansion_first: Choices | None = None
+    expansion_rest: Choices | None = None
+    stride: Literal[1, 2]
+    se: bool
+
+    @model_validator(mode="after")
+    def _one_spelling(self):
+        for key in ("kernel", "expansion"):
+            whole, first, rest = (getattr(self, key + suffix) is not None for suffix in ("", "_first", "_rest"))
+            if (whole, first, rest) not in ((True, False, False), (False, True, True)):
+                raise ValueError(f"give either {key}, or both {key}_first and {key}_rest")
+        return self
+
+
+class HeadSettings(Settings):
+    """Final expansion (of the last stage's width) before pooling, and the width of the layer after it."""
+
+    expansion: PositiveInt
+    width: PositiveInt
+
+
+class ArchitectureSpaceSettings(Settings):
+    """What architectures can be chosen (group `search_space`)."""
+
+    name: str
+    resolution: Choices
+    stem_width: Choices
+    stages: Annotated[tuple[StageSettings, ...], Field(min_length=1)]
+    head: HeadSettings
+
+
+class RecipeSpaceSettings(Settings):
+    """What training recipes can be chosen (group `recipe_space`)."""
+
+    name: str
+    lr: Choices
+    optimizer: Choices
+    ema: Choices
+    dropout: Choices
+    stochastic_depth: Choices
+    mixup: Choices
+    weight_decay: Choices
+
+
+# --- costs ----------------------------------------------------------------------------------------------------
+
+
+class ConstraintSettings(Settings):
+    """Limits that the answer keeps (group `constraint`); costs count a classifier of `num_classes` classes."""
+
+    max_macs: PositiveFloat | None = None
+    min_macs: PositiveFloat | None = None
+    max_params: PositiveFloat | None = None
+    min_params: PositiveFloat | None = None
+    num_classes: PositiveInt = 1000
+
+    @model_validator(mode="after")
+    def _not_crossed(self):
+        for cost in ("macs", "params"):
+            low, high = getattr(self, f"min_{cost}"), getattr(self, f"max_{cost}")
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"min_{cost} is above max_{cost}")
+        return self
+
+
+# --- data -----------------------------------------------------------------------------------------------------
+
+
+class DigitsSettings(Settings):
+    """scikit-learn's 1,797 digit images, embedded (`data=digits`)."""
+
+    name: Literal["digits"]
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    seed: int = 0
+
+
+class FolderSettings(Settings):
+    """One folder per class (`data=folder`); `val_root` null holds `val_fraction` of each class out by seed."""
+
+    name: Literal["folder"]
+    root: str
+    val_root: str | None = None
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    seed: int = 0
+
+
+class ImagenetSubsetSettings(Settings):
+    """Classes and validation images drawn by seed from an ILSVRC2012-style train folder (`data=imagenet200`)."""
+
+    name: Literal["imagenet200"]
+    root: str
+    num_classes: Annotated[int, Field(ge=2)] = 200
+    val_images: PositiveInt = 10_000
+    seed: int = 0
+    split_file: str | None = None
+
+
+DataSettings = Annotated[DigitsSettings | FolderSettings | ImagenetSubsetSettings, Field(discriminator="name")]
+
+
+# --- training -------------------------------------------------------------------------------------------------
+
+
+class ProtocolSettings(Settings):
+    """How every candidate is trained, whatever its recipe (group `protocol`)."""
+
+    epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
+    image_scale: PositiveFloat = 1.0
+    lr_batch_size: PositiveInt = 256
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = 0.963
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0
+    sgd_lr_multiplier: PositiveFloat = 4.0
+    momentum: Fraction = 0.9
+    rmsprop_alpha: Fraction = 0.9
+    rmsprop_eps: PositiveFloat = 1e-3
+    ema_decay: Fraction = 0.9998
+    label_smoothing: Fraction = 0.0
+    augmentation: Literal["none", "standard", "autoaugment"] = "standard"
+
+
+class TrainerSettings(Settings):
+    """Where and in which precision a training runs (group `trainer`); does not change what is trained."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    loader_workers: NonNegativeInt = 0
+
+
+class ExecutorSettings(Settings):
+    """Who trains the candidates (group `executor`): `workers` processes, null = one per core or GPU."""
+
+    name: Literal["local"]
+    workers: PositiveInt | None = None
+    threads_per_worker: PositiveInt = 1
+    retries: NonNegativeInt = 2
+
+
+class LoggerSettings(Settings):
+    """Where each training's curves go (group `logger`)."""
+
+    name: Literal["csv", "wandb", "none"]
+    project: str = "nars"
+    entity: str | None = None
+    offline: bool = True
+
+
+# --- predictor and search -------------------------------------------------------------------------------------
+
+
+class PretrainSettings(Settings):
+    """Encoder pretraining on free statistics of `pool_size` Sobol' architectures, 80 % to train, 20 % to check."""
+
+    pool_size: Annotated[int, Field(ge=10)] = 20_000
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 256
+    lr: PositiveFloat = 1e-3
+    seed: int = 0
+
+
+class FitSettings(Settings):
+    """Fit to accuracies: `frozen_epochs` with the encoder frozen, then `whole_epochs` at a lower, decaying lr."""
+
+    frozen_epochs: PositiveInt = 50
+    whole_epochs: PositiveInt = 50
+    batch_size: PositiveInt = 32
+    lr: PositiveFloat = 1e-2
+    whole_lr: PositiveFloat = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+
+
+class PredictorSettings(Settings):
+    """The accuracy predictor (group `predictor`)."""
+
+    embedding: PositiveInt = 24
+    encoder_hidden: PositiveInt = 128
+    head_hidden: PositiveInt = 128
+    pretrained: bool = True
+    pretrain: PretrainSettings = PretrainSettings()
+    fit: FitSettings = FitSettings()
+
+
+class EvolutionSettings(Settings):
+    """The adaptive genetic algorithm; crossover and mutation probabilities after Srinivas and Patnaik (1994)."""
+
+    best: PositiveInt = 50
+    random: PositiveInt = 50
+    children: PositiveInt = 24
+    survivors: PositiveInt = 40
+    min_gain: Annotated[float, Field(ge=0)] = 1e-6
+    patience: PositiveInt = 1
+    max_generations: PositiveInt = 200
+    crossover_best: ClosedFraction = 1.0
+    crossover_below_average: ClosedFraction = 1.0
+    mutation_best: ClosedFraction = 0.5
+    mutation_below_average: ClosedFraction = 0.5
+
+
+class WindowSettings(Settings):
+    """Costs between which the candidates that are trained lie, whatever the final constraint."""
+
+    min_macs: PositiveFloat | None = 400e6
+    max_macs: PositiveFloat | None = 800e6
+    min_params: PositiveFloat | None = None
+    max_params: PositiveFloat | None = None
+
+
+class StrategySettings(Settings):
+    """Rounds of choose, train, refit, then evolution (group `strategy`)."""
+
+    name: Literal["nars"] = "nars"
+    pool_size: PositiveInt = 20_000
+    window: WindowSettings = WindowSettings()
+    rounds: PositiveInt = 4
+    batch: Annotated[int, Field(ge=2)] = 48
+    early_stop_correlation: Annotated[float, Field(gt=-1, le=1)] = 0.92
+    evolution: EvolutionSettings = EvolutionSettings()
+    answers: PositiveInt = 5

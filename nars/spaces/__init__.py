@@ -1,0 +1,1 @@
+"""What can be chosen: dimensions, spaces, architectures, recipes, candidates."""

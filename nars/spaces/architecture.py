@@ -1,0 +1,187 @@
+"""Architectures as stage tables, and the space of those that can be chosen.
+
+The stage table expresses every released FBNetV3 network: first and remaining blocks of a stage may differ in
+kernel and expansion, and the padding of a stage's first depthwise convolution may be overridden.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nars.errors import UserError
+from nars.settings import ArchitectureSpaceSettings, HeadSettings, SameAs, Settings, StageSettings, parse
+from nars.spaces.dimension import Dimension, choices_of
+from nars.spaces.space import Space
+
+STAGE_KEYS = ("width", "depth", "kernel_first", "kernel_rest", "expansion_first", "expansion_rest")
+
+
+class Stage(Settings):
+    """One stage of `depth` inverted-residual blocks (plain depthwise-separable where the expansion is 1).
+
+    `first_padding` None pads the first depthwise convolution by kernel // 2.
+    """
+
+    width: int
+    depth: int
+    stride: int
+    kernel_first: int
+    kernel_rest: int
+    expansion_first: int
+    expansion_rest: int
+    se: bool
+    first_padding: int | None = None
+
+
+class Architecture(Settings):
+    """A network of the FBNetV3 family: stem, stages, final expansion, pooling, head of `head.width`, classifier."""
+
+    resolution: int
+    stem_width: int
+    stages: tuple[Stage, ...]
+    head: HeadSettings
+
+    @classmethod
+    def from_dict(cls, values: Mapping, *, where: str = "architecture") -> "Architecture":
+        """The architecture that `to_dict` describes; UserError names what is wrong."""
+        return parse(cls, dict(values), where=where)
+
+    def to_dict(self) -> dict:
+        """Plain containers, as written to files."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureTable:
+    """n architectures as arrays, for arithmetic on all of them at once.
+
+    `resolution`, `stem_width`: int64 (n,). Each stage: dict of `STAGE_KEYS` to int64 (n,), plus `stride`, `se`,
+    `first_padding` (None or int) shared by all rows. `head_expansion`, `head_width`: int.
+    """
+
+    resolution: np.ndarray
+    stem_width: np.ndarray
+    stages: tuple[dict, ...]
+    head_expansion: int
+    head_width: int
+
+    @classmethod
+    def of(cls, architecture: Architecture) -> "ArchitectureTable":
+        """The one-row table of `architecture`."""
+        stages = tuple(
+            {key: np.array([getattr(stage, key)]) for key in STAGE_KEYS}
+            | {"stride": stage.stride, "se": stage.se, "first_padding": stage.first_padding}
+            for stage in architecture.stages
+        )
+        return cls(
+            resolution=np.array([architecture.resolution]),
+            stem_width=np.array([architecture.stem_width]),
+            stages=stages,
+            head_expansion=architecture.head.expansion,
+            head_width=architecture.head.width,
+        )
+
+
+class ArchitectureSpace(Space):
+    """The space that a `search_space` YAML describes. Dimensions are named `resolution`, `stem_width`,
+    `stage3/width`, `stage3/expansion_first`, ...; a key with one fixed value makes no dimension."""
+
+    def __init__(self, settings: ArchitectureSpaceSettings):
+        self.settings = settings
+        self._choices: dict[str, tuple] = {}  # dimension name or fixed key -> its values
+        self._source: dict[str, str] = {}  # field of the table -> the key above that decides it
+        for field in ("resolution", "stem_width"):
+            self._declare(field, (field,), getattr(settings, field))
+        for i, stage in enumerate(settings.stages, start=1):
+            self._declare_stage(f"stage{i}", stage)
+        dimensions = [Dimension(name=n, choices=c) for n, c in self._choices.items() if len(c) > 1]
+        super().__init__(settings.name, dimensions)
+
+    def _declare_stage(self, stage_name: str, stage: StageSettings) -> None:
+        for key in ("width", "depth"):
+            self._declare(f"{stage_name}/{key}", (f"{stage_name}/{key}",), getattr(stage, key))
+        for key in ("kernel", "expansion"):
+            first, rest = f"{stage_name}/{key}_first", f"{stage_name}/{key}_rest"
+            if getattr(stage, key) is not None:
+                self._declare(f"{stage_name}/{key}", (first, rest), getattr(stage, key))
+            else:
+                self._declare(first, (first,), getattr(stage, f"{key}_first"))
+                self._declare(rest, (rest,), getattr(stage, f"{key}_rest"))
+
+    def _declare(self, name: str, fields: tuple[str, ...], spec) -> None:
+        if isinstance(spec, SameAs):
+            source = f"{spec.same_as}/{name.split('/')[1]}"
+            if source not in self._choices:
+                raise UserError(
+                    f"search_space {self.settings.name}: {name} is the same as {source}, which no earlier stage has"
+                )
+            name = source
+        else:
+            choices = choices_of(spec)
+            bad = [c for c in choices if not isinstance(c, int) or isinstance(c, bool) or c < 1]
+            if bad:
+                raise UserError(f"search_space {self.settings.name}: {name}: {bad[0]!r} is not a positive whole number")
+            self._choices[name] = choices
+        for field in fields:
+            self._source[field] = name
+
+    def table(self, points: np.ndarray) -> ArchitectureTable:
+        """The architectures of points (n, d) as arrays."""
+        columns = {
+            name: np.array(choices)[points[:, self.position(name)]] if len(choices) > 1 else np.array(choices)
+            for name, choices in self._choices.items()
+        }
+        stages = tuple(
+            {key: columns[self._source[f"stage{i}/{key}"]] for key in STAGE_KEYS}
+            | {"stride": stage.stride, "se": stage.se, "first_padding": None}
+            for i, stage in enumerate(self.settings.stages, start=1)
+        )
+        return ArchitectureTable(
+            resolution=columns["resolution"],
+            stem_width=columns["stem_width"],
+            stages=stages,
+            head_expansion=self.settings.head.expansion,
+            head_width=self.settings.head.width,
+        )
+
+    def architecture(self, point: np.ndarray) -> Architecture:
+        """The architecture of one point."""
+        table = self.table(np.asarray(point)[None])
+        stages = tuple(
+            Stage(**{k: int(s[k][0]) for k in STAGE_KEYS}, stride=s["stride"], se=s["se"]) for s in table.stages
+        )
+        return Architecture(
+            resolution=int(table.resolution[0]),
+            stem_width=int(table.stem_width[0]),
+            stages=stages,
+            head=self.settings.head,
+        )
+
+    def decode(self, point: np.ndarray) -> dict:
+        """The whole stage table: readable, and buildable without this space."""
+        return self.architecture(point).to_dict()
+
+    def locate(self, decoded: Mapping) -> np.ndarray:
+        """The point of a stage table; UserError names the first field in which the space cannot express it."""
+        wanted = Architecture.from_dict(decoded)
+        if len(wanted.stages) != len(self.settings.stages):
+            raise UserError(f"space {self.name} has {len(self.settings.stages)} stages, given {len(wanted.stages)}")
+        fields = _fields(wanted)
+        values = {name: fields[self._first_field(name)] for name, c in self._choices.items() if len(c) > 1}
+        point = self.point(values)
+        for field, value in _fields(self.architecture(point)).items():
+            if fields[field] != value:
+                raise UserError(f"space {self.name} cannot express {field} = {fields[field]}: it would be {value}")
+        return point
+
+    def _first_field(self, name: str) -> str:
+        return next(field for field, source in self._source.items() if source == name)
+
+
+def _fields(architecture: Architecture) -> dict:
+    fields = {"resolution": architecture.resolution, "stem_width": architecture.stem_width}
+    fields |= {f"head/{key}": value for key, value in architecture.head.model_dump().items()}
+    for i, stage in enumerate(architecture.stages, start=1):
+        fields |= {f"stage{i}/{key}": value for key, value in stage.model_dump().items()}
+    return fields
