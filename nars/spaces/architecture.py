@@ -54,9 +54,9 @@ class Architecture(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureTable:
-    """n architectures as arrays, for arithmetic on all of them at once.
+    """n architectures as arrays of whole numbers in float64, for fast arithmetic on all of them at once.
 
-    `resolution`, `stem_width`: int64 (n,). Each stage: dict of `STAGE_KEYS` to int64 (n,), plus `stride`, `se`,
+    `resolution`, `stem_width`: (n,). Each stage: dict of `STAGE_KEYS` to (n,) or (1,) where fixed, plus `stride`, `se`,
     `first_padding` (None or int) shared by all rows. `head_expansion`, `head_width`: int.
     """
 
@@ -70,13 +70,13 @@ class ArchitectureTable:
     def of(cls, architecture: Architecture) -> "ArchitectureTable":
         """The one-row table of `architecture`."""
         stages = tuple(
-            {key: np.array([getattr(stage, key)]) for key in STAGE_KEYS}
+            {key: np.array([getattr(stage, key)], dtype=np.float64) for key in STAGE_KEYS}
             | {"stride": stage.stride, "se": stage.se, "first_padding": stage.first_padding}
             for stage in architecture.stages
         )
         return cls(
-            resolution=np.array([architecture.resolution]),
-            stem_width=np.array([architecture.stem_width]),
+            resolution=np.array([architecture.resolution], dtype=np.float64),
+            stem_width=np.array([architecture.stem_width], dtype=np.float64),
             stages=stages,
             head_expansion=architecture.head.expansion,
             head_width=architecture.head.width,
@@ -97,6 +97,7 @@ class ArchitectureSpace(Space):
             self._declare_stage(f"stage{i}", stage)
         dimensions = [Dimension(name=n, choices=c) for n, c in self._choices.items() if len(c) > 1]
         super().__init__(settings.name, dimensions)
+        self._numbers = {name: np.array(c, dtype=np.float64) for name, c in self._choices.items()}
 
     def _declare_stage(self, stage_name: str, stage: StageSettings) -> None:
         for key in ("width", "depth"):
@@ -113,9 +114,7 @@ class ArchitectureSpace(Space):
         if isinstance(spec, SameAs):
             source = f"{spec.same_as}/{name.split('/')[1]}"
             if source not in self._choices:
-                raise UserError(
-                    f"search_space {self.settings.name}: {name} is the same as {source}, which no earlier stage has"
-                )
+                raise UserError(f"search_space {self.settings.name}: {name}: no earlier stage has {source}")
             name = source
         else:
             choices = choices_of(spec)
@@ -129,8 +128,8 @@ class ArchitectureSpace(Space):
     def table(self, points: np.ndarray) -> ArchitectureTable:
         """The architectures of points (n, d) as arrays."""
         columns = {
-            name: np.array(choices)[points[:, self.position(name)]] if len(choices) > 1 else np.array(choices)
-            for name, choices in self._choices.items()
+            name: values[points[:, self.position(name)]] if len(values) > 1 else values
+            for name, values in self._numbers.items()
         }
         stages = tuple(
             {key: columns[self._source[f"stage{i}/{key}"]] for key in STAGE_KEYS}

@@ -74,7 +74,7 @@ class Space:
         return {dimension.name: dimension.choices[int(i)] for dimension, i in zip(self.dimensions, point, strict=True)}
 
     def point(self, values: Mapping[str, Value]) -> np.ndarray:
-        """The point int16 (d,) with these values; UserError names a dimension or value that the space does not offer."""
+        """The point int16 (d,) with these values; UserError names a dimension or value that is not offered."""
         unknown = sorted(set(values) - set(self._position))
         if unknown:
             raise UserError(f"space {self.name} has no dimension {unknown[0]}; it has {', '.join(self._position)}")
