@@ -277,19 +277,27 @@ class PredictorSettings(Settings):
 
 
 class EvolutionSettings(Settings):
-    """The adaptive genetic algorithm; crossover and mutation probabilities after Srinivas and Patnaik (1994)."""
+    """The adaptive genetic algorithm: starts from up to `best` seeds and `random` random points, makes `children`
+    children of every parent in up to `attempts` attempts, keeps `survivors`, stops once the best score has risen by at
+    most `min_gain` in each of `patience` generations.
 
-    best: PositiveInt = 50
+    `crossover_*` and `mutation_*` (per dimension) are the constants k1, k3 and k2, k4 of Srinivas and Patnaik (1994):
+    the rate for solutions of average score, falling to 0 for the best one, and the rate for those below average.
+    """
+
+    best: NonNegativeInt = 50
     random: PositiveInt = 50
     children: PositiveInt = 24
-    survivors: PositiveInt = 40
+    survivors: Annotated[int, Field(ge=2)] = 40
     min_gain: Annotated[float, Field(ge=0)] = 1e-6
     patience: PositiveInt = 1
     max_generations: PositiveInt = 200
-    crossover_best: ClosedFraction = 1.0
-    crossover_below_average: ClosedFraction = 1.0
-    mutation_best: ClosedFraction = 0.5
-    mutation_below_average: ClosedFraction = 0.5
+    crossover_above: ClosedFraction = 1.0
+    crossover_below: ClosedFraction = 1.0
+    mutation_above: ClosedFraction = 0.1
+    mutation_below: ClosedFraction = 0.1
+    attempts: PositiveInt = 3
+    tries: PositiveInt = 100_000
 
 
 class WindowSettings(Settings):

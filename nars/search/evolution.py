@@ -1,0 +1,234 @@
+"""Adaptive genetic algorithm over the points of a space, inside a constraint.
+
+The second stage of FBNetV3's search (paper, recalled): start from the best points seen and random ones, make
+`children` children of every parent, keep the best `survivors`, stop when the best score no longer rises. The rates of
+crossover and mutation adapt to the parents' scores after Srinivas and Patnaik, "Adaptive probabilities of crossover
+and mutation in genetic algorithms", IEEE Trans. SMC 24(4), 1994.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nars.errors import UserError
+from nars.settings import EvolutionSettings
+from nars.spaces.space import Space
+
+CHUNK = 8192  # most random points tried at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """What one generation did: best and mean score and number of its survivors; how many new points were scored, and
+    how many children were dropped because they broke the constraint or had been tried before."""
+
+    best: float
+    mean: float
+    size: int
+    evaluated: int
+    infeasible: int
+    duplicates: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evolution:
+    """The answer: distinct feasible `points` int16 (r, d), best first, their `scores` float64 (r,), and one
+    `Generation` per generation, the starting population first."""
+
+    points: np.ndarray
+    scores: np.ndarray
+    history: tuple[Generation, ...]
+
+    @property
+    def evaluated(self) -> int:
+        """Number of points that were scored."""
+        return sum(generation.evaluated for generation in self.history)
+
+
+def evolve(
+    score: Callable[[np.ndarray], np.ndarray],
+    feasible: Callable[[np.ndarray], np.ndarray],
+    space: Space,
+    settings: EvolutionSettings,
+    rng: np.random.Generator,
+    seeds: np.ndarray,
+) -> Evolution:
+    """The best points of `space` that `feasible` allows, by `score`.
+
+    score: points int16 (n, d) -> float (n,), higher is better; feasible: points -> bool (n,); seeds: points (k, d) to
+    start from, best first, infeasible ones are dropped, k may be 0. Every point is scored once, and only if feasible.
+    Raises UserError if no feasible point is found to start from, or if a score is not a finite number.
+    """
+    memory = _Memory(len(space))
+    seeds = np.asarray(seeds, dtype=np.int16).reshape(-1, len(space))
+    assert ((seeds >= 0) & (seeds < space.sizes)).all(), "seeds are not points of the space"
+    points = _start(feasible, space, settings, rng, seeds, memory)
+    scores = _scored(score, points)
+    points, scores = _ranked(points, scores, memory)
+    history = [_generation(scores, evaluated=len(scores), infeasible=0, duplicates=0)]
+    stalled = 0
+    while stalled < settings.patience and len(history) <= settings.max_generations:
+        children, infeasible, duplicates = _feasible_children(points, scores, feasible, space, settings, rng, memory)
+        points = np.concatenate([points, children])
+        scores = np.concatenate([scores, _scored(score, children)])
+        points, scores = (rows[: settings.survivors] for rows in _ranked(points, scores, memory))
+        history.append(_generation(scores, evaluated=len(children), infeasible=infeasible, duplicates=duplicates))
+        stalled = stalled + 1 if history[-1].best - history[-2].best <= settings.min_gain else 0
+    return Evolution(points=points[: settings.survivors], scores=scores[: settings.survivors], history=tuple(history))
+
+
+def random_feasible(
+    n: int, feasible: Callable[[np.ndarray], np.ndarray], space: Space, rng: np.random.Generator, *, tries: int
+) -> tuple[np.ndarray, int]:
+    """Up to `n` uniform random feasible points (m, d) and the number of points tried, at most `tries`.
+
+    Fewer than `n` come back if the constraint leaves little of the space.
+    """
+    found, tried, missing = [np.empty((0, len(space)), dtype=np.int16)], 0, n
+    while missing > 0 and tried < tries:
+        size = min(CHUNK, max(2 * n, tried), tries - tried)
+        chunk = rng.integers(space.sizes, size=(size, len(space)), dtype=np.int16)
+        found.append(chunk[feasible(chunk)][:missing])
+        tried += len(chunk)
+        missing -= len(found[-1])
+    return np.concatenate(found), tried
+
+
+def adaptive_rates(fitness: np.ndarray, population: np.ndarray, *, above: float, below: float) -> np.ndarray:
+    """Probability (n,) of changing solutions of `fitness` (n,) out of a population of these scores.
+
+    above * (best - fitness) / (best - mean) from the mean upwards, so that the best is left alone and the average is
+    not; `below` under the mean (Srinivas and Patnaik 1994, for crossover with k1 and k3, for mutation with k2 and k4).
+    """
+    best, mean = population.max(), population.mean()
+    if best == mean:
+        return np.full(len(fitness), above)
+    return np.where(fitness >= mean, above * (best - fitness) / (best - mean), below).clip(0, 1)
+
+
+def _start(feasible, space, settings, rng, seeds, memory) -> np.ndarray:
+    """The starting population: distinct, feasible; seeds first, then random points."""
+    seeds = seeds[feasible(seeds)] if len(seeds) else seeds
+    seeds = seeds[memory.first(memory.keys(seeds))][: settings.best]
+    points, tried = random_feasible(settings.random, feasible, space, rng, tries=settings.tries)
+    points = np.concatenate([seeds, points])
+    if not len(points):
+        raise UserError(
+            f"space {space.name}: none of {tried} random points meets the constraint, nor does any seed; "
+            "loosen the constraint, give feasible seeds, or raise evolution.tries"
+        )
+    keys = memory.keys(points)
+    points = points[memory.first(keys)]
+    memory.add(keys)
+    return points
+
+
+def _feasible_children(points, scores, feasible, space, settings, rng, memory) -> tuple[np.ndarray, int, int]:
+    """New feasible children (m, d) of every point, `settings.children` of each where `settings.attempts` attempts
+    suffice; and how many children were infeasible, and how many had been tried before."""
+    parents = np.repeat(np.arange(len(points)), settings.children)
+    found, infeasible, duplicates = [np.empty((0, len(space)), dtype=np.int16)], 0, 0
+    for _ in range(settings.attempts):
+        children = _children(parents, points, scores, space.sizes, settings, rng)
+        keys = memory.keys(children)
+        new = memory.first(keys)
+        memory.add(keys[new])
+        kept = new.copy()
+        kept[new] = feasible(children[new]) if new.any() else False
+        found.append(children[kept])
+        duplicates += int(np.count_nonzero(~new))
+        infeasible += int(np.count_nonzero(new & ~kept))
+        parents = parents[~kept]
+        if not len(parents):
+            break
+    return np.concatenate(found), infeasible, duplicates
+
+
+def _children(parents, points, scores, sizes, settings, rng) -> np.ndarray:
+    """One child (n, d) of each row of `parents`: crossover with a random mate, then mutation."""
+    mates = _mates(parents, len(points), rng)
+    better = np.maximum(scores[parents], scores[mates])
+    rate = adaptive_rates(better, scores, above=settings.crossover_above, below=settings.crossover_below)
+    crossed = rng.random(len(parents)) < rate
+    children = _crossover(points[parents], points[mates], crossed, rng)
+    rate = adaptive_rates(scores[parents], scores, above=settings.mutation_above, below=settings.mutation_below)
+    return _mutate(children, rate, sizes, rng)
+
+
+def _mates(parents: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """For each parent another member of the population (itself if it is the only one)."""
+    if size == 1:
+        return parents
+    mates = rng.integers(size - 1, size=len(parents))
+    return mates + (mates >= parents)
+
+
+def _crossover(first: np.ndarray, second: np.ndarray, crossed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Where `crossed` (n,): each dimension from either row with equal chance; elsewhere the first row."""
+    n, d = first.shape
+    coins = np.unpackbits(rng.integers(256, size=(n, -(-d // 8)), dtype=np.uint8), axis=1, count=d).view(bool)
+    return np.where(coins & crossed[:, None], second, first)
+
+
+def _mutate(points: np.ndarray, rate: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Points with each dimension changed to another choice with the row's `rate`."""
+    points = points.copy()
+    changed = rng.random(points.shape, dtype=np.float32) < rate[:, None]
+    row, column = np.nonzero(changed & (sizes > 1))
+    size = sizes[column]
+    points[row, column] = (points[row, column] + rng.integers(1, size)) % size
+    return points
+
+
+def _scored(score, points: np.ndarray) -> np.ndarray:
+    """Scores float64 (n,); UserError if the score function gives something else than finite numbers."""
+    if not len(points):
+        return np.empty(0)
+    scores = np.asarray(score(points), dtype=np.float64)
+    assert scores.shape == (len(points),), f"score gives shape {scores.shape} for {len(points)} points"
+    if not np.isfinite(scores).all():
+        raise UserError(f"the score of {np.count_nonzero(~np.isfinite(scores))} of {len(scores)} points is not finite")
+    return scores
+
+
+def _ranked(points: np.ndarray, scores: np.ndarray, memory: "_Memory") -> tuple[np.ndarray, np.ndarray]:
+    """Distinct points and their scores, best first; of equal scores the earlier one first."""
+    order = np.argsort(-scores, kind="stable")
+    _, firsts = np.unique(memory.keys(points[order]), return_index=True)
+    order = order[np.sort(firsts)]
+    return points[order], scores[order]
+
+
+def _generation(scores: np.ndarray, **counts: int) -> Generation:
+    return Generation(best=float(scores[0]), mean=float(scores.mean()), size=len(scores), **counts)
+
+
+class _Memory:
+    """Which points have been tried: a table of 64-bit keys whose size does not grow with the generations.
+
+    Each key has one slot and pushes out what was there: at worst a point is tried twice. Two points share a key with
+    a probability below 2**-56 (multilinear hashing); the second one would be taken for known.
+    """
+
+    def __init__(self, dimensions: int, slot_bits: int = 20):
+        # The same keys in every run: nothing that is found may depend on them.
+        self._factors = np.random.default_rng(1994).integers(2**64, size=dimensions + 1, dtype=np.uint64) | np.uint64(1)
+        self._shift = np.uint64(64 - slot_bits)
+        self._slots = np.zeros(2**slot_bits, dtype=np.uint64)
+
+    def keys(self, points: np.ndarray) -> np.ndarray:
+        """Keys uint64 (n,) of points (n, d)."""
+        return points.astype(np.uint64) @ self._factors[1:] + self._factors[0]
+
+    def first(self, keys: np.ndarray) -> np.ndarray:
+        """Whether each key is unknown and comes for the first time in `keys`: bool (n,)."""
+        unknown = self._slots[keys >> self._shift] != keys
+        _, firsts = np.unique(keys, return_index=True)
+        earliest = np.zeros(len(keys), dtype=bool)
+        earliest[firsts] = True
+        return unknown & earliest
+
+    def add(self, keys: np.ndarray) -> None:
+        """Remember these keys."""
+        self._slots[keys >> self._shift] = keys

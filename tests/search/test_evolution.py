@@ -1,0 +1,251 @@
+"""evolve: laws over many seeds, planted optima, errors by their text."""
+
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from nars.errors import UserError
+from nars.search.evolution import _Memory, _mutate, adaptive_rates, evolve, random_feasible
+from nars.settings import EvolutionSettings, parse
+from nars.spaces.dimension import Dimension
+from nars.spaces.space import Space
+
+SETTINGS = EvolutionSettings(best=10, random=20, children=6, survivors=12, patience=2, max_generations=30)
+
+
+def space_of(*sizes: int) -> Space:
+    return Space("planted", [Dimension(name=f"d{i}", choices=tuple(range(size))) for i, size in enumerate(sizes)])
+
+
+def none(space: Space) -> np.ndarray:
+    return np.empty((0, len(space)), dtype=np.int16)
+
+
+def every_point(space: Space) -> np.ndarray:
+    return np.indices(space.sizes, dtype=np.int16).reshape(len(space), -1).T
+
+
+def separable(tables: list[np.ndarray]):
+    """Points -> sum of one table entry per dimension."""
+    return lambda points: sum(table[points[:, i]] for i, table in enumerate(tables))
+
+
+def random_problem(seed: int):
+    """A small space, a score with interactions, a linear limit that about half of the points meet, and seeds."""
+    rng = np.random.default_rng(seed)
+    space = space_of(*rng.integers(1, 6, size=7))
+    weights, pairs = rng.normal(size=len(space)), rng.normal(size=(len(space), len(space)))
+    cost = separable([rng.random(size) for size in space.sizes])
+    limit = np.median(cost(space.sample(256, seed)))
+
+    def score(points):
+        x = points / space.sizes
+        return x @ weights + np.einsum("ni,ij,nj->n", x, pairs, x)
+
+    return space, score, lambda points: cost(points) <= limit, space.sample(15, seed)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_laws(seed):
+    space, score, feasible, seeds = random_problem(seed)
+    scored = []
+
+    def watched(points):
+        assert points.dtype == np.int16
+        assert feasible(points).all()
+        scored.extend(map(bytes, points))
+        return score(points)
+
+    answer = evolve(watched, feasible, space, SETTINGS, np.random.default_rng(seed), seeds)
+    assert feasible(answer.points).all()
+    assert ((answer.points >= 0) & (answer.points < space.sizes)).all()
+    assert len(np.unique(answer.points, axis=0)) == len(answer.points) <= SETTINGS.survivors
+    assert (np.diff(answer.scores) <= 0).all()
+    np.testing.assert_array_equal(answer.scores, score(answer.points))
+    assert len(scored) == len(set(scored)) == answer.evaluated
+    bests = [generation.best for generation in answer.history]
+    assert bests == sorted(bests)
+    assert bests[-1] == answer.scores[0] == max(score(np.array([np.frombuffer(p, np.int16) for p in scored])))
+    assert len(bests) <= SETTINGS.max_generations + 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_decided_by_the_generator(seed):
+    space, score, feasible, seeds = random_problem(seed)
+    first, second, other = (
+        evolve(score, feasible, space, SETTINGS, np.random.default_rng(s), seeds) for s in (seed, seed, seed + 1)
+    )
+    np.testing.assert_array_equal(first.points, second.points)
+    assert first.history == second.history
+    assert first.history != other.history
+
+
+def test_never_below_the_best_feasible_seed():
+    for seed in range(20):
+        space, score, feasible, _ = random_problem(seed)
+        points = every_point(space)
+        points = points[feasible(points)]
+        best = points[np.argmax(score(points))]
+        answer = evolve(score, feasible, space, SETTINGS, np.random.default_rng(seed), best[None])
+        np.testing.assert_array_equal(answer.points[0], best)
+
+
+def test_seeds_may_be_absent_infeasible_or_repeated():
+    space, score, feasible, _ = random_problem(3)
+    points = every_point(space)
+    for seeds in (none(space), points[~feasible(points)], np.repeat(points[feasible(points)][:1], 99, axis=0)):
+        answer = evolve(score, feasible, space, SETTINGS, np.random.default_rng(0), seeds)
+        assert feasible(answer.points).all()
+        assert answer.history[0].size <= SETTINGS.random + 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_finds_the_optimum_of_a_separable_score_under_a_cost_limit(seed):
+    space = space_of(*[4] * 10)  # 1,048,576 points
+    rng = np.random.default_rng(seed)
+    score, cost = (separable([np.cumsum(rng.random(4)) for _ in range(10)]) for _ in range(2))
+    points = every_point(space)
+    costs = cost(points)
+    limit = np.quantile(costs, 0.2)
+    best = score(points[costs <= limit]).max()
+    settings = EvolutionSettings(patience=5)
+    answer = evolve(score, lambda p: cost(p) <= limit, space, settings, rng, none(space))
+    assert answer.scores[0] == pytest.approx(best, abs=1e-12)
+    assert answer.evaluated < 0.02 * space.cardinality
+
+
+def trap(points: np.ndarray) -> np.ndarray:
+    """Blocks of three dimensions of four choices: 3 for (3, 3, 3), else the more the lower the choices are."""
+    blocks = points.reshape(len(points), -1, 3).astype(int)
+    return np.where((blocks == 3).all(axis=2), 3.0, 2 - blocks.sum(axis=2) / 4).sum(axis=1)
+
+
+def test_patience_gets_past_a_deceptive_score():
+    space = space_of(*[4] * 12)  # 16,777,216 points; every single step towards the optimum lowers the score
+
+    def found(patience):
+        settings = EvolutionSettings(patience=patience)
+        runs = (
+            evolve(trap, lambda p: np.ones(len(p), bool), space, settings, np.random.default_rng(seed), none(space))
+            for seed in range(10)
+        )
+        return sum(run.scores[0] == 12 for run in runs)
+
+    assert found(patience=20) >= 9
+    assert found(patience=1) < found(patience=20)
+
+
+def test_one_point_space_and_exhausted_space_end():
+    for sizes in ((1, 1), (2, 2)):
+        space = space_of(*sizes)
+        answer = evolve(
+            lambda p: p.sum(axis=1), lambda p: p[:, 0] >= 0, space, SETTINGS, np.random.default_rng(0), none(space)
+        )
+        assert answer.evaluated == space.cardinality
+
+
+def test_infeasible_constraint_fails_at_once_and_says_so():
+    space = space_of(*[4] * 12)
+    begin = time.perf_counter()
+    with pytest.raises(UserError, match=r"space planted: none of 100000 random points meets the constraint.*loosen"):
+        evolve(
+            trap, lambda p: np.zeros(len(p), bool), space, EvolutionSettings(), np.random.default_rng(0), none(space)
+        )
+    assert time.perf_counter() - begin < 5
+
+
+def test_scores_that_are_not_finite_are_named():
+    space = space_of(3, 3)
+    with pytest.raises(UserError, match=r"the score of \d+ of \d+ points is not finite"):
+        evolve(
+            lambda p: np.full(len(p), np.nan),
+            lambda p: np.ones(len(p), bool),
+            space,
+            SETTINGS,
+            np.random.default_rng(0),
+            none(space),
+        )
+
+
+def test_random_feasible_is_bounded_and_gives_what_it_found():
+    space = space_of(*[10] * 5)
+
+    def rare(points):
+        return (points[:, :3] == 0).all(axis=1)
+
+    points, tried = random_feasible(5, rare, space, np.random.default_rng(0), tries=200_000)
+    assert len(points) == 5
+    assert rare(points).all()
+    assert tried <= 200_000
+    points, tried = random_feasible(50, rare, space, np.random.default_rng(0), tries=3000)
+    assert len(points) < 50
+    assert tried == 3000
+
+
+def test_adaptive_rates():
+    population = np.array([0.0, 1.0, 2.0, 5.0])  # mean 2
+    rates = adaptive_rates(np.array([5.0, 3.5, 2.0, 1.9, 0.0]), population, above=0.8, below=0.6)
+    np.testing.assert_allclose(rates, [0, 0.4, 0.8, 0.6, 0.6])
+    np.testing.assert_allclose(adaptive_rates(np.ones(3), np.ones(4), above=0.8, below=0.6), 0.8)
+
+
+def test_mutation_never_keeps_a_choice():
+    space = space_of(2, 1, 5, 42)
+    points = space.sample(500, 0)
+    mutated = _mutate(points, np.ones(500), space.sizes, np.random.default_rng(0))
+    assert (mutated[:, [0, 2, 3]] != points[:, [0, 2, 3]]).all()
+    assert (mutated < space.sizes).all()
+    assert len(np.unique((mutated[:, 2] - points[:, 2]) % 5)) == 4
+    np.testing.assert_array_equal(_mutate(points, np.zeros(500), space.sizes, np.random.default_rng(0)), points)
+
+
+def test_memory_takes_no_new_point_for_known_and_keeps_its_size():
+    memory, rng, known = _Memory(6, slot_bits=8), np.random.default_rng(0), set()
+    for _ in range(50):
+        points = rng.integers(0, 5, size=(64, 6), dtype=np.int16)
+        keys = memory.keys(points)
+        first = memory.first(keys)
+        fresh = [row for row, point in enumerate(map(bytes, points)) if point not in known]
+        assert len({bytes(points[row]) for row in fresh}) <= np.count_nonzero(first)
+        assert len(np.unique(points[first], axis=0)) == np.count_nonzero(first)
+        memory.add(keys)
+        assert not memory.first(keys[-1:]).any()
+        known.update(map(bytes, points))
+
+
+def test_memory_use_is_flat_over_generations():
+    space = space_of(*[30] * 30)
+    weights = np.random.default_rng(0).random(30)
+
+    def peak(generations):
+        settings = EvolutionSettings(max_generations=generations, patience=1000)
+        tracemalloc.start()
+        evolve(lambda p: p @ weights, lambda p: p[:, 0] > 3, space, settings, np.random.default_rng(0), none(space))
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    assert peak(120) < 1.05 * peak(20)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"children": 0}, "strategy.evolution.children: .*greater than 0, given 0"),
+        ({"survivors": 1}, "strategy.evolution.survivors: .*greater than or equal to 2, given 1"),
+        ({"random": 0}, "strategy.evolution.random: "),
+        ({"mutation_above": 1.5}, "strategy.evolution.mutation_above: .*less than or equal to 1, given 1.5"),
+        ({"min_gain": -1.0}, "strategy.evolution.min_gain: "),
+        ({"elite": 3}, "strategy.evolution.elite: unknown key; allowed: best, random, children"),
+    ],
+)
+def test_settings_name_what_is_wrong(values, message):
+    with pytest.raises(UserError, match=message):
+        parse(EvolutionSettings, values, where="strategy.evolution")
+
+
+def test_defaults_are_the_papers():
+    settings = EvolutionSettings()
+    assert (settings.best, settings.random, settings.children, settings.survivors) == (50, 50, 24, 40)
