@@ -250,8 +250,8 @@ class PretrainSettings(Settings):
     pool_size: Annotated[int, Field(ge=10)] = 20_000
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 256
-    lr: PositiveFloat = 1e-3
-    seed: int = 0
+    lr: PositiveFloat = 5e-3
+    seed: NonNegativeInt = 0
 
 
 class FitSettings(Settings):
@@ -271,6 +271,7 @@ class PredictorSettings(Settings):
     embedding: PositiveInt = 24
     encoder_hidden: PositiveInt = 128
     head_hidden: PositiveInt = 128
+    members: PositiveInt = 5
     pretrained: bool = True
     pretrain: PretrainSettings = PretrainSettings()
     fit: FitSettings = FitSettings()

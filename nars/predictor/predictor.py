@@ -1,0 +1,248 @@
+"""The accuracy predictor of FBNetV3: pretrain on free statistics, fit to accuracies, predict, save, load."""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import kendalltau
+
+from nars.errors import UserError
+from nars.predictor import phases
+from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder, ProxyNetwork, accuracy_loss, proxy_loss
+from nars.predictor.storage import check_settings, check_specification, read, write
+from nars.settings import PredictorSettings, parse
+
+CHUNK = 4096  # rows predicted at once: fits the cache, and bounds the memory of predicting a large pool
+
+_PRETRAIN, _FIT = 0, 1  # stages of the seed
+
+
+class Predictor:
+    """Accuracy of encoded points: architecture columns first, then recipe columns; either part may be empty.
+
+    `statistics` names the free labels of pretraining; `specification` (`space.specification`) is kept in the file
+    and compared at load.
+    """
+
+    def __init__(
+        self,
+        settings: PredictorSettings,
+        *,
+        architecture_columns: Sequence[str],
+        recipe_columns: Sequence[str],
+        statistics: Sequence[str],
+        specification: dict,
+        seed: int,
+    ):
+        self.settings = settings
+        self.architecture_columns = tuple(architecture_columns)
+        self.recipe_columns = tuple(recipe_columns)
+        self.statistics = tuple(statistics)
+        self.specification = specification
+        self.seed = seed
+        self._proxy: ProxyNetwork | None = None
+        self._accuracy: AccuracyNetwork | None = None
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether fits start from a pretrained encoder."""
+        return self._proxy is not None
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether `predict` can be called."""
+        return self._accuracy is not None
+
+    def pretrain(
+        self,
+        x_architecture: np.ndarray,
+        statistics: np.ndarray,
+        *,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> dict[str, dict[str, float]]:
+        """Kendall tau and mean relative error of each statistic on the 20 % of rows held out.
+
+        x_architecture float32 (n, architecture columns), statistics (n, s), n >= 10. `progress` is told
+        ("pretrain", fraction done). Forgets an earlier fit. UserError for wrong shapes or values not finite.
+        """
+        x = _rows(x_architecture, self.architecture_columns, "architecture")
+        targets = torch.as_tensor(np.asarray(statistics, dtype=np.float64))
+        if targets.shape != (len(x), len(self.statistics)) or len(x) < 10 or not self.architecture_columns:
+            raise UserError(
+                f"pretraining needs at least 10 architectures with statistics {', '.join(self.statistics)}, "
+                f"given features {tuple(x.shape)} and statistics {tuple(targets.shape)}"
+            )
+        if not targets.isfinite().all():
+            raise UserError("pretraining: a statistic is not finite")
+        settings, generator = self.settings.pretrain, self._generator(_PRETRAIN)
+        order = torch.randperm(len(x), generator=generator)
+        held, taken = order[: len(x) // 5], order[len(x) // 5 :]
+        network = self._new_proxy_network(generator)
+        network.set_scale(targets[taken])
+        phase = phases.Phase(
+            network, proxy_loss, parameters=list(network.parameters()), lr=settings.lr, weight_decay=0.0, decay=True
+        )
+        loader = phases.batches(
+            x[taken], network.standardise(targets[taken]), batch_size=settings.batch_size, generator=generator
+        )
+        report = (lambda fraction: progress("pretrain", fraction)) if progress else None
+        phases.run(phase, loader, epochs=settings.epochs, progress=report)
+        self._proxy, self._accuracy = network.eval(), None
+        return self._check(x[held], targets[held].numpy())
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Learn accuracies y (n,) of encoded points x (n, f), n >= 1, from the pretrained encoder if there is one.
+
+        Every fit starts anew, so it depends on the pretraining, the seed and these rows alone. UserError for wrong
+        shapes or values not finite.
+        """
+        x = self._features(x)
+        accuracies = torch.as_tensor(np.asarray(y, dtype=np.float64))
+        if accuracies.shape != (len(x),) or not len(x):
+            raise UserError(f"fitting needs one accuracy per point, given {tuple(accuracies.shape)} for {len(x)}")
+        if not accuracies.isfinite().all():
+            raise UserError("fitting: an accuracy is not finite")
+        settings, generator = self.settings.fit, self._generator(_FIT)
+        network = self._new_accuracy_network(generator)
+        network.set_scale(accuracies)
+        loader = phases.batches(x, network.standardise(accuracies), batch_size=settings.batch_size, generator=generator)
+        frozen = phases.Phase(
+            network,
+            accuracy_loss,
+            parameters=list(network.head.parameters()),
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            decay=False,
+        )
+        phases.run(frozen, loader, epochs=settings.frozen_epochs)
+        whole = phases.Phase(
+            network,
+            accuracy_loss,
+            parameters=list(network.parameters()),
+            lr=settings.whole_lr,
+            weight_decay=settings.weight_decay,
+            decay=True,
+        )
+        phases.run(whole, loader, epochs=settings.whole_epochs)
+        self._accuracy = network.eval()
+        network.noise = (accuracies - torch.as_tensor(self._members(x).mean(axis=0))).square().mean().sqrt()
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Accuracies float64 (n,) of encoded points (n, f). UserError before `fit`."""
+        return self._members(self._features(x)).mean(axis=0)
+
+    def predict_with_std(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Accuracies (n,) and their standard deviations (n,): disagreement of the members and noise."""
+        members = self._members(self._features(x))
+        return members.mean(axis=0), np.sqrt(members.var(axis=0) + float(self._accuracy.noise) ** 2)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to a safetensors file; a reader sees the old file or the new one, never a part."""
+        tensors = {}
+        for part, network in (("proxy", self._proxy), ("accuracy", self._accuracy)):
+            if network is not None:
+                tensors |= {f"{part}.{name}": tensor for name, tensor in network.state_dict().items()}
+        write(
+            path,
+            tensors,
+            {
+                "settings": self.settings.model_dump(mode="json"),
+                "architecture_columns": self.architecture_columns,
+                "recipe_columns": self.recipe_columns,
+                "statistics": self.statistics,
+                "specification": self.specification,
+                "seed": self.seed,
+            },
+        )
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, specification: dict | None = None, settings: PredictorSettings | None = None
+    ) -> "Predictor":
+        """The predictor that `save` wrote; `settings` replaces the saved ones, for the fits to come.
+
+        UserError if the file cannot be used, was saved for another space than `specification` (names the first
+        dimension that differs), or if networks of `settings` have other sizes than the saved ones.
+        """
+        tensors, metadata = read(path)
+        if specification is not None:
+            check_specification(path, saved=metadata["specification"], wanted=specification)
+        saved = parse(PredictorSettings, metadata["settings"], where=f"{path}: predictor")
+        if settings is not None:
+            check_settings(path, saved=saved, wanted=settings)
+        predictor = cls(
+            settings or saved,
+            architecture_columns=metadata["architecture_columns"],
+            recipe_columns=metadata["recipe_columns"],
+            statistics=metadata["statistics"],
+            specification=metadata["specification"],
+            seed=metadata["seed"],
+        )
+        for part, build in (("proxy", predictor._new_proxy_network), ("accuracy", predictor._new_accuracy_network)):
+            state = {
+                name.removeprefix(part + "."): tensor for name, tensor in tensors.items() if name.startswith(part + ".")
+            }
+            if state:
+                network = build(torch.Generator())
+                try:
+                    network.load_state_dict(state)
+                except RuntimeError:
+                    raise UserError(f"{path}: its weights do not fit its settings; pretrain again") from None
+                setattr(predictor, f"_{part}", network.eval())
+        return predictor
+
+    def _generator(self, stage: int) -> torch.Generator:
+        seed = np.random.SeedSequence([self.seed, stage]).generate_state(1, dtype=np.uint64)[0]
+        return torch.Generator().manual_seed(int(seed))
+
+    def _new_proxy_network(self, generator: torch.Generator) -> ProxyNetwork:
+        s = self.settings
+        inputs, outputs = len(self.architecture_columns), len(self.statistics)
+        return ProxyNetwork(s.members, inputs, s.encoder_hidden, s.embedding, outputs, generator=generator)
+
+    def _new_accuracy_network(self, generator: torch.Generator) -> AccuracyNetwork:
+        s = self.settings
+        inputs = len(self.architecture_columns)
+        encoder = None
+        if self._proxy is not None:
+            encoder = copy.deepcopy(self._proxy.encoder)
+        elif inputs:
+            encoder = Encoder(s.members, inputs, s.encoder_hidden, s.embedding, generator=generator)
+        features = (s.embedding if encoder else 0) + len(self.recipe_columns)
+        head = AccuracyHead(s.members, features, s.head_hidden, generator=generator)
+        return AccuracyNetwork(encoder, head, inputs=inputs)
+
+    def _features(self, x: np.ndarray) -> torch.Tensor:
+        return _rows(x, self.architecture_columns + self.recipe_columns, "architecture and recipe")
+
+    @torch.inference_mode()
+    def _members(self, x: torch.Tensor) -> np.ndarray:
+        """Accuracies float64 (members, n)."""
+        if self._accuracy is None:
+            raise UserError("the predictor has not been fitted to any accuracy yet")
+        parts = [self._accuracy(chunk) for chunk in x.split(CHUNK)]
+        standardised = torch.cat(parts, dim=1).double()
+        return (standardised * self._accuracy.scale + self._accuracy.mean).numpy()
+
+    @torch.inference_mode()
+    def _check(self, x: torch.Tensor, statistics: np.ndarray) -> dict[str, dict[str, float]]:
+        predicted = self._proxy.restore(self._proxy(x).mean(dim=0)).numpy()
+        error = np.abs(predicted - statistics) / np.maximum(np.abs(statistics), 1e-12)
+        return {
+            name: {
+                "kendall_tau": float(kendalltau(predicted[:, i], statistics[:, i]).statistic),
+                "mean_relative_error": float(error[:, i].mean()),
+            }
+            for i, name in enumerate(self.statistics)
+        }
+
+
+def _rows(x: np.ndarray, columns: tuple[str, ...], what: str) -> torch.Tensor:
+    x = np.ascontiguousarray(x, dtype=np.float32)
+    if x.ndim != 2 or x.shape[1] != len(columns):
+        raise UserError(f"expected {len(columns)} {what} columns, given an array of shape {x.shape}")
+    if not np.isfinite(x).all():
+        raise UserError(f"the {what} features hold a value that is not finite")
+    return torch.from_numpy(x)

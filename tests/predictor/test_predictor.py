@@ -1,0 +1,253 @@
+"""The predictor: planted truths it must find, laws it must keep, files it must refuse."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from scipy.stats import kendalltau
+
+from nars.errors import UserError
+from nars.predictor.predictor import Predictor
+from nars.settings import ArchitectureSpaceSettings, FitSettings, PredictorSettings, PretrainSettings, parse
+from nars.spaces.architecture import ArchitectureSpace
+
+CONF = Path(__file__).parents[2] / "conf"
+SMALL = PredictorSettings(
+    members=2,
+    encoder_hidden=32,
+    head_hidden=32,
+    pretrain=PretrainSettings(epochs=5),
+    fit=FitSettings(frozen_epochs=10, whole_epochs=10),
+)
+RECIPE = ("lr", "mixup")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def space():
+    values = OmegaConf.to_container(OmegaConf.load(CONF / "search_space" / "tiny.yaml"))
+    return ArchitectureSpace(parse(ArchitectureSpaceSettings, values, where="search_space"))
+
+
+def new(space, settings=SMALL, *, recipe=(), seed=0, architecture=True):
+    return Predictor(
+        settings,
+        architecture_columns=space.columns if architecture else (),
+        recipe_columns=recipe,
+        statistics=("first", "second"),
+        specification=space.specification,
+        seed=seed,
+    )
+
+
+def planted_statistics(x):
+    """Two statistics float64 (n, 2) that grow with every feature, as costs do."""
+    weights = np.linspace(0.5, 2, x.shape[1])
+    return np.stack([1e6 * np.exp(x @ weights / 3), 1e3 * (1 + x @ weights[::-1])], axis=1)
+
+
+def rows(space, n, seed=0, recipe=0):
+    x = space.encode(space.sample(n, seed))
+    return np.hstack([x, np.random.default_rng(seed).random((n, recipe), dtype=np.float32)])
+
+
+@pytest.mark.parametrize("name", ["default", "paper"])
+def test_shipped_settings_are_valid(name):
+    values = OmegaConf.to_container(OmegaConf.load(CONF / "predictor" / f"{name}.yaml"))
+    settings = parse(PredictorSettings, values, where="predictor")
+    assert list(values) == list(PredictorSettings.model_fields)
+    assert settings.pretrained
+    if name == "default":
+        assert settings == PredictorSettings()
+
+
+def test_a_planted_additive_function_is_ranked(space):
+    x = rows(space, 1200, recipe=2)
+    y = x @ np.linspace(-1, 1, x.shape[1])
+    predictor = new(space, PredictorSettings(), recipe=RECIPE)
+    predictor.fit(x[:200], y[:200])
+    assert kendalltau(predictor.predict(x[200:]), y[200:]).statistic > 0.95
+
+
+def test_pretraining_helps_where_statistics_drive_the_accuracy(space):
+    taus = {}
+    for pretrained in (True, False):
+        taus[pretrained] = []
+        for seed in range(3):
+            x = rows(space, 2000, seed)
+            statistics = planted_statistics(x)
+            y = -((np.log(statistics[:, 0]) - np.log(statistics[:, 0]).mean()) ** 2)
+            predictor = new(space, PredictorSettings(pretrain=PretrainSettings(epochs=40)), seed=seed)
+            if pretrained:
+                predictor.pretrain(x, statistics)
+            predictor.fit(x[:24], y[:24])
+            taus[pretrained].append(kendalltau(predictor.predict(x[24:]), y[24:]).statistic)
+    assert np.mean(taus[True]) > np.mean(taus[False]) + 0.1
+
+
+def test_pretraining_reports_each_statistic_on_held_out_rows_and_its_progress(space):
+    x, seen = rows(space, 2000), []
+    report = new(space, PredictorSettings(pretrain=PretrainSettings(epochs=20))).pretrain(
+        x, planted_statistics(x), progress=lambda stage, fraction: seen.append((stage, fraction))
+    )
+    assert list(report) == ["first", "second"]
+    for statistic in report.values():
+        assert statistic["kendall_tau"] > 0.9
+        assert statistic["mean_relative_error"] < 0.1
+    assert seen == [("pretrain", (i + 1) / 20) for i in range(20)]
+
+
+def test_same_seed_and_rows_give_the_same_predictions_whatever_was_fitted_before(space):
+    x = rows(space, 300)
+    y = x.sum(axis=1)
+    once, twice, other = new(space), new(space), new(space, seed=1)
+    for predictor in (once, twice, other):
+        predictor.pretrain(x, planted_statistics(x))
+    state = torch.random.get_rng_state()
+    once.fit(x[:50], y[:50])
+    assert torch.equal(torch.random.get_rng_state(), state), "the global generator was used"
+    twice.fit(x[50:90], y[50:90])
+    torch.manual_seed(123)
+    twice.fit(x[:50], y[:50])
+    other.fit(x[:50], y[:50])
+    np.testing.assert_array_equal(once.predict(x), twice.predict(x))
+    assert not np.allclose(once.predict(x), other.predict(x))
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 33])
+def test_few_records_fit(space, n):
+    x = rows(space, n, recipe=2)
+    predictor = new(space, recipe=RECIPE)
+    predictor.fit(x, np.linspace(0.1, 0.9, n))
+    mean, std = predictor.predict_with_std(x)
+    assert mean.shape == std.shape == (n,)
+    assert mean.dtype == std.dtype == np.float64
+    assert np.isfinite(mean).all()
+    assert (std >= 0).all()
+
+
+def test_constant_accuracies_are_predicted_as_that_constant(space):
+    x = rows(space, 40)
+    predictor = new(space)
+    predictor.fit(x, np.full(40, 0.7))
+    mean, std = predictor.predict_with_std(x)
+    np.testing.assert_allclose(mean, 0.7, atol=0.2)
+    assert np.isfinite(std).all()
+
+
+def test_recipe_only_has_no_encoder(space):
+    x = rows(space, 300, recipe=2)[:, -2:]
+    y = x[:, 0] - x[:, 1]
+    predictor = new(space, PredictorSettings(), recipe=RECIPE, architecture=False)
+    predictor.fit(x[:100], y[:100])
+    assert kendalltau(predictor.predict(x[100:]), y[100:]).statistic > 0.9
+    with pytest.raises(UserError, match="at least 10 architectures"):
+        predictor.pretrain(np.zeros((20, 0), np.float32), np.ones((20, 2)))
+
+
+def test_predictions_do_not_depend_on_the_batch_they_are_in(space):
+    x = rows(space, 5000)
+    predictor = new(space)
+    predictor.fit(x[:50], x[:50].sum(axis=1))
+    whole = predictor.predict(x)
+    np.testing.assert_allclose(whole[[7, 4999]], predictor.predict(x[[7, 4999]]), rtol=1e-5)
+    np.testing.assert_array_equal(predictor.predict_with_std(x)[0], whole)
+    assert predictor.predict(x[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_a_saved_predictor_predicts_the_same(space, tmp_path, fitted):
+    x = rows(space, 200, recipe=2)
+    y = x.sum(axis=1)
+    predictor = new(space, recipe=RECIPE, seed=3)
+    predictor.pretrain(x[:, :-2], planted_statistics(x[:, :-2]))
+    if fitted:
+        predictor.fit(x, y)
+    predictor.save(tmp_path / "new folder" / "predictor.safetensors")
+    loaded = Predictor.load(tmp_path / "new folder" / "predictor.safetensors", specification=space.specification)
+    assert [p.name for p in (tmp_path / "new folder").iterdir()] == ["predictor.safetensors"]
+    assert loaded.is_pretrained
+    assert loaded.is_fitted == fitted
+    assert (loaded.settings, loaded.seed, loaded.statistics) == (SMALL, 3, ("first", "second"))
+    if not fitted:
+        with pytest.raises(UserError, match="has not been fitted"):
+            loaded.predict(x)
+        predictor.fit(x, y)
+        loaded.fit(x, y)
+    np.testing.assert_array_equal(loaded.predict_with_std(x), predictor.predict_with_std(x))
+
+
+def test_a_predictor_of_another_space_is_refused_by_the_first_dimension_that_differs(space, tmp_path):
+    path = tmp_path / "predictor.safetensors"
+    new(space).save(path)
+    specification = space.specification
+    first, second = list(specification)[:2]
+    cases = {
+        "it has no dimension depth": {"depth": [1, 2]} | specification,
+        f"it has a dimension {first}, which": {k: v for k, v in specification.items() if k != first},
+        rf"{first} has choices \[32, 40, 48\] there and \[32\] here": specification | {first: [32]},
+        rf"{first} has choices .* and \[32\.0, 40, 48\] here": specification | {first: [32.0, 40, 48]},
+        f"another order, first at {first}": {second: specification[second]} | specification,
+    }
+    for message, wanted in cases.items():
+        with pytest.raises(UserError, match=f"made for another space: .*{message}.*pretrain again"):
+            Predictor.load(path, specification=wanted)
+    Predictor.load(path, specification=json.loads(json.dumps(specification)))
+
+
+def test_settings_can_be_replaced_at_load_but_not_sizes(space, tmp_path):
+    path = tmp_path / "predictor.safetensors"
+    new(space).save(path)
+    other = SMALL.model_copy(update={"fit": FitSettings(whole_epochs=1)})
+    assert Predictor.load(path, settings=other).settings == other
+    with pytest.raises(UserError, match=r"saved with predictor.embedding=24, asked for 8"):
+        Predictor.load(path, settings=SMALL.model_copy(update={"embedding": 8}))
+
+
+def test_unusable_files_are_refused_in_one_line(space, tmp_path):
+    from safetensors.torch import save_file
+
+    whole = tmp_path / "whole"
+    new(space).save(whole)
+    trained = new(space)
+    trained.fit(rows(space, 4), np.arange(4.0))
+    trained.save(tmp_path / "trained")
+    content = (tmp_path / "trained").read_bytes()
+    (tmp_path / "torn").write_bytes(content[: len(content) // 2])
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "text").write_text("hello\nworld\n" * 100)
+    save_file({"w": torch.zeros(3)}, tmp_path / "foreign")
+    (tmp_path / "folder").mkdir()
+    for name in ("torn", "empty", "text", "foreign", "folder", "absent"):
+        with pytest.raises(UserError) as caught:
+            Predictor.load(tmp_path / name)
+        message = str(caught.value)
+        assert "\n" not in message
+        assert message.startswith(str(tmp_path / name))
+        assert "pretrain_predictor.py" in message
+
+
+def test_wrong_shapes_and_values_are_refused(space):
+    predictor, x = new(space), rows(space, 20)
+    with pytest.raises(UserError, match="has not been fitted"):
+        predictor.predict(x)
+    with pytest.raises(UserError, match=r"expected .* columns, given an array of shape"):
+        predictor.fit(x[:, 1:], np.ones(20))
+    with pytest.raises(UserError, match="one accuracy per point"):
+        predictor.fit(x, np.ones(19))
+    with pytest.raises(UserError, match="an accuracy is not finite"):
+        predictor.fit(x, np.full(20, np.nan))
+    with pytest.raises(UserError, match="a statistic is not finite"):
+        predictor.pretrain(x, np.full((20, 2), np.inf))
+    with pytest.raises(UserError, match="needs at least 10 architectures with statistics first, second"):
+        predictor.pretrain(x, np.ones((20, 1)))
