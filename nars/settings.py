@@ -167,7 +167,7 @@ class DigitsSettings(Settings):
 
     name: Literal["digits"]
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    seed: int = 0
+    seed: NonNegativeInt = 0
 
 
 class FolderSettings(Settings):
@@ -177,17 +177,20 @@ class FolderSettings(Settings):
     root: str
     val_root: str | None = None
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    seed: int = 0
+    seed: NonNegativeInt = 0
 
 
 class ImagenetSubsetSettings(Settings):
-    """Classes and validation images drawn by seed from an ILSVRC2012-style train folder (`data=imagenet200`)."""
+    """Classes and validation images drawn by seed from an ILSVRC2012-style train folder (`data=imagenet200`).
+
+    The drawn split is kept in `split_file` and read from there again.
+    """
 
     name: Literal["imagenet200"]
     root: str
     num_classes: Annotated[int, Field(ge=2)] = 200
     val_images: PositiveInt = 10_000
-    seed: int = 0
+    seed: NonNegativeInt = 0
     split_file: str | None = None
 
 

@@ -1,0 +1,146 @@
+"""Batches of images whose order and augmentation depend on (seed, epoch, index) and on nothing else.
+
+The sampler hands every image a seed of its own together with its index. So neither the number of loader workers nor
+an interruption changes what an epoch draws: a training resumed at epoch e goes on as if it had never stopped.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
+
+from nars.errors import UserError
+
+
+class Draw(NamedTuple):
+    """One image of one epoch: its index in the data set, and the seed of its augmentation."""
+
+    index: int
+    seed: int
+
+
+class EpochSampler(Sampler[Draw]):
+    """All indices in an order that depends on (seed, epoch); Lightning calls `set_epoch` before each epoch."""
+
+    def __init__(self, size: int, *, seed: int):
+        self.size = size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[Draw]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        seeds = rng.integers(2**63, size=self.size)
+        for index in rng.permutation(self.size).tolist():
+            yield Draw(index, int(seeds[index]))
+
+
+class OrderedSampler(SequentialSampler):
+    """All indices in order, every epoch alike. A SequentialSampler, so that Lightning sees that nothing is shuffled."""
+
+    def __iter__(self) -> Iterator[Draw]:
+        return (Draw(index, 0) for index in range(len(self.data_source)))
+
+
+class BatchDataset(Dataset, ABC):
+    """A data set that makes whole batches."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def batch(self, draws: Sequence[Draw]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images float32 (b, 3, s, s), normalised, and labels int64 (b,)."""
+
+    def __getitems__(self, draws: Sequence[Draw]) -> tuple[torch.Tensor, torch.Tensor] | UserError:
+        """What torch's DataLoader asks for; a UserError is handed over as a value, see `Loader`."""
+        try:
+            return self.batch(draws)
+        except UserError as error:
+            return error
+
+
+class Loader(DataLoader):
+    """A DataLoader of a BatchDataset. A UserError in a worker arrives as raised there, in one line: torch would wrap
+    its message in the worker's traceback."""
+
+    def __init__(self, dataset: BatchDataset, *, sampler: Sampler, batch_size: int, workers: int, drop_last: bool):
+        super().__init__(
+            dataset,
+            sampler=sampler,
+            batch_size=batch_size,
+            drop_last=drop_last,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=_as_it_is,
+            generator=torch.Generator().manual_seed(0),  # else every epoch would advance torch's global generator
+        )
+
+    def __iter__(self):
+        for batch in super().__iter__():
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+
+def _as_it_is(batch):
+    return batch
+
+
+class ImageData(ABC):
+    """Labelled images, split into train and validation.
+
+    `fingerprint` changes whenever the images, their classes or their split do, and not with the place they lie at.
+    """
+
+    class_names: tuple[str, ...]
+    fingerprint: str
+    train_size: int
+    val_size: int
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @abstractmethod
+    def train_set(self, *, image_size: int, augmentation: str) -> BatchDataset:
+        """The training images, augmented; UserError for an augmentation that these images do not offer."""
+
+    @abstractmethod
+    def val_set(self, *, image_size: int) -> BatchDataset:
+        """The validation images, never augmented."""
+
+    def train_loader(
+        self, *, image_size: int, batch_size: int, augmentation: str, seed: int, workers: int = 0
+    ) -> DataLoader:
+        """Shuffled batches; the last, partial one is dropped unless it is the only one.
+
+        `augmentation` is none, standard or autoaugment. `loader.sampler.set_epoch(e)` chooses the epoch.
+        """
+        dataset = self.train_set(image_size=image_size, augmentation=augmentation)
+        sampler = EpochSampler(len(dataset), seed=seed)
+        drop_last = len(dataset) >= batch_size
+        return Loader(dataset, sampler=sampler, batch_size=batch_size, workers=workers, drop_last=drop_last)
+
+    def val_loader(self, *, image_size: int, batch_size: int, workers: int = 0) -> DataLoader:
+        """All validation images in order."""
+        dataset = self.val_set(image_size=image_size)
+        sampler = OrderedSampler(dataset)
+        return Loader(dataset, sampler=sampler, batch_size=batch_size, workers=workers, drop_last=False)
+
+
+def check_augmentation(augmentation: str, offered: Sequence[str], *, name: str) -> None:
+    """UserError if `augmentation` is not among those offered by data `name`."""
+    if augmentation not in offered:
+        raise UserError(
+            f"data={name} offers no augmentation {augmentation}; allowed: {', '.join(offered)} "
+            f"(protocol.augmentation={offered[-1]})"
+        )
