@@ -1,0 +1,102 @@
+"""The LightningModule of a candidate: its steps call functions that are tested without a Trainer."""
+
+import pytorch_lightning as pl
+import torch
+from timm.utils import ModelEmaV3
+from torch import nn
+from torch.nn import functional
+from torchvision.transforms import v2
+
+from nars.settings import ProtocolSettings
+from nars.spaces.recipe import Recipe
+from nars.training.optimization import build_optimizer, lr_factor
+
+
+class CandidateModule(pl.LightningModule):
+    """Trains `network` by `recipe` under `protocol` and records the accuracy after every epoch.
+
+    `accuracies`: one top-1 fraction per finished epoch, of the EMA's weights where the recipe asks for EMA.
+    `diverged` turns true, and the training ends, when the loss of an epoch or a weight is NaN or infinite.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        recipe: Recipe,
+        protocol: ProtocolSettings,
+        num_classes: int,
+        steps_per_epoch: int,
+        seed: int,
+    ):
+        super().__init__()
+        self.network = network
+        self.recipe = recipe
+        self.protocol = protocol
+        self.steps_per_epoch = steps_per_epoch
+        self.seed = seed
+        self.mixup = v2.MixUp(alpha=recipe.mixup, num_classes=num_classes) if recipe.mixup > 0 else None
+        self.ema = ModelEmaV3(network, decay=protocol.ema_decay) if recipe.ema else None
+        self.accuracies: list[float] = []
+        self.diverged = False
+
+    @property
+    def evaluated_network(self) -> nn.Module:
+        """The network whose accuracy counts."""
+        return self.ema.module if self.ema is not None else self.network
+
+    def configure_optimizers(self) -> dict:
+        optimizer = build_optimizer(self.network, self.recipe, self.protocol)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: lr_factor(step, self.steps_per_epoch, self.protocol)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        # All that is random inside an epoch (dropout, stochastic depth, mixup) follows from (seed, epoch).
+        torch.manual_seed(self.seed * 100_003 + self.current_epoch)
+        self._loss_sum = torch.zeros((), device=self.device)
+
+    def training_step(self, batch, batch_index: int) -> torch.Tensor:
+        images, labels = batch
+        images = images.contiguous(memory_format=torch.channels_last)
+        if self.mixup is not None:
+            images, labels = self.mixup(images, labels)
+        loss = functional.cross_entropy(self.network(images), labels, label_smoothing=self.protocol.label_smoothing)
+        self._loss_sum += loss.detach()
+        return loss
+
+    def on_train_batch_end(self, outputs, batch, batch_index: int) -> None:
+        if self.ema is not None:
+            self.ema.update(self.network)
+
+    def on_train_epoch_end(self) -> None:
+        # After validation: Lightning calls this last in an epoch.
+        loss = float(self._loss_sum) / self.steps_per_epoch
+        self.log("loss", loss)
+        if not self.diverged:
+            self.log("accuracy", self.accuracies[-1])
+
+    def on_validation_epoch_start(self) -> None:
+        self._correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._seen = 0
+        self.diverged = not (bool(torch.isfinite(self._loss_sum)) and all_finite(self.network))
+        self.trainer.should_stop = self.diverged
+
+    def validation_step(self, batch, batch_index: int) -> None:
+        if self.diverged:
+            return
+        images, labels = batch
+        images = images.contiguous(memory_format=torch.channels_last)
+        self._correct += (self.evaluated_network(images).argmax(dim=1) == labels).sum()
+        self._seen += len(labels)
+
+    def on_validation_epoch_end(self) -> None:
+        if not self.diverged:
+            self.accuracies.append(float(self._correct) / self._seen)
+
+
+def all_finite(network: nn.Module) -> bool:
+    """Whether no parameter or buffer holds NaN or infinity."""
+    state = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+    return bool(torch.stack([tensor.isfinite().all() for tensor in state]).all())

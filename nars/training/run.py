@@ -1,0 +1,168 @@
+"""One training, from a job to a record."""
+
+import json
+import logging
+import time
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from nars.data import ImageData, open_data
+from nars.networks.build import build_network
+from nars.records import Record
+from nars.settings import DataSettings, LoggerSettings, ProtocolSettings, Settings, TrainerSettings
+from nars.spaces.architecture import Architecture
+from nars.spaces.candidate import Candidate
+from nars.spaces.recipe import Recipe
+from nars.training.loggers import close_logger, open_logger
+from nars.training.module import CandidateModule
+
+
+class TrainingJob(Settings):
+    """Everything that one training needs, in plain values, so that any process can run it.
+
+    `folder` is where the epochs' accuracies and the logger's files go; `macs` and `params` are the candidate's costs.
+    """
+
+    key: str
+    architecture: dict
+    recipe: dict
+    data: DataSettings
+    split_file: str | None
+    protocol: ProtocolSettings
+    trainer: TrainerSettings
+    logger: LoggerSettings
+    training: dict
+    study: str
+    folder: str
+    epochs: int
+    seed: int
+    macs: float
+    params: float
+
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate to train."""
+        return Candidate(architecture=self.architecture, recipe=self.recipe)
+
+
+def training_identity(data: ImageData, protocol: ProtocolSettings) -> dict:
+    """What decides the outcome of a training beside candidate, seed and epochs: part of a record and of its key."""
+    return {"data": data.fingerprint, "protocol": protocol.model_dump(mode="json", exclude={"epochs"})}
+
+
+def image_size(architecture: Architecture, protocol: ProtocolSettings) -> int:
+    """Side in pixels of the images of a training: the candidate's resolution times the protocol's scale."""
+    return max(32, round(architecture.resolution * protocol.image_scale))
+
+
+def run_training(job: TrainingJob) -> tuple[Record, CandidateModule]:
+    """Train the job's candidate; returns its record and the trained module.
+
+    Runs in the calling process. Deterministic on a CPU: the same job gives the same accuracies to the bit.
+    """
+    _quiet_libraries()
+    data = _open_data_once(job.data, job.split_file)
+    architecture = Architecture.from_dict(job.architecture)
+    recipe = Recipe.from_dict(job.recipe)
+    train, val = _loaders(job, data, image_size(architecture, job.protocol))
+    torch.manual_seed(job.seed)
+    network = build_network(
+        architecture, num_classes=data.num_classes, dropout=recipe.dropout, stochastic_depth=recipe.stochastic_depth
+    ).to(memory_format=torch.channels_last)
+    module = CandidateModule(
+        network,
+        recipe=recipe,
+        protocol=job.protocol,
+        num_classes=data.num_classes,
+        steps_per_epoch=len(train),
+        seed=job.seed,
+    )
+    started = time.monotonic()
+    _fit(module, job, train, val)
+    record = Record(
+        key=job.key,
+        architecture=job.architecture,
+        recipe=job.recipe,
+        training=job.training,
+        seed=job.seed,
+        epochs=job.epochs,
+        status="diverged" if module.diverged else "finished",
+        accuracies=tuple(module.accuracies),
+        macs=job.macs,
+        params=job.params,
+        seconds=round(time.monotonic() - started, 3),
+        versions={"torch": torch.__version__.split("+")[0]},
+    )
+    return record, module
+
+
+def train_job(job: TrainingJob) -> Record:
+    """`run_training` for worker processes: only the record comes back."""
+    return run_training(job)[0]
+
+
+def _loaders(job: TrainingJob, data: ImageData, side: int) -> tuple[DataLoader, DataLoader]:
+    batch_size, workers = job.protocol.batch_size, job.trainer.loader_workers
+    train = data.train_loader(
+        image_size=side,
+        batch_size=batch_size,
+        augmentation=job.protocol.augmentation,
+        seed=job.seed,
+        workers=workers,
+    )
+    return train, data.val_loader(image_size=side, batch_size=2 * batch_size, workers=workers)
+
+
+def _fit(module: CandidateModule, job: TrainingJob, train: DataLoader, val: DataLoader) -> None:
+    trainer = job.trainer
+    logger = open_logger(job)
+    try:
+        pl.Trainer(
+            max_epochs=job.epochs,
+            accelerator=trainer.accelerator,
+            devices=1,
+            precision=trainer.precision,
+            logger=logger or False,
+            callbacks=[EpochLog(Path(job.folder))],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+        ).fit(module, train, val)
+    finally:
+        close_logger(job)
+
+
+class EpochLog(pl.Callback):
+    """Writes a line to `epochs.jsonl` after every epoch: what progress displays read."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / "epochs.jsonl"
+
+    def on_fit_start(self, trainer, module) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("")
+
+    def on_validation_epoch_end(self, trainer, module) -> None:
+        if module.accuracies and not module.diverged:
+            with open(self.path, "a") as file:
+                file.write(json.dumps({"epoch": len(module.accuracies), "accuracy": module.accuracies[-1]}) + "\n")
+
+
+@lru_cache(maxsize=2)
+def _open_data_once(settings, split_file: str | None) -> ImageData:
+    return open_data(settings, split_file=split_file)
+
+
+def _quiet_libraries() -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
