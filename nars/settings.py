@@ -26,8 +26,8 @@ ClosedFraction = Annotated[float, Field(ge=0, le=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
-def parse(settings_class: type[SettingsType], values: dict, *, where: str) -> SettingsType:
-    """Settings of `settings_class` from plain containers (dict, list, scalars); `where` is the group's name.
+def parse(settings_class: type[SettingsType], values: dict, *, where: str = "") -> SettingsType:
+    """Settings of `settings_class` from plain containers (dict, list, scalars); `where` goes before key names.
 
     Raises UserError with one line: the key's full path, what was given and what is allowed.
     """
@@ -43,7 +43,7 @@ def parse(settings_class: type[SettingsType], values: dict, *, where: str) -> Se
 def _one_line(error: ValidationError, settings_class: type[Settings], where: str) -> str:
     problems = error.errors(include_url=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    path = ".".join([where, *(str(part) for part in problem["loc"])])
+    path = ".".join(filter(None, [where, *(str(part) for part in problem["loc"])]))
     more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
     if problem["type"] == "extra_forbidden":
         allowed = ", ".join(settings_class.model_fields) if len(problem["loc"]) == 1 else "see conf/"
@@ -85,7 +85,7 @@ Choices = Range | SameAs | Annotated[tuple[Value, ...], Field(min_length=1)] | V
 class StageSettings(Settings):
     """One stage: each key a fixed value, a list of choices, a range, or `{same_as: stageN}`.
 
-    `kernel` and `expansion` hold for all blocks of the stage; `*_first` and `*_rest` tell its first block from the others.
+    `kernel` and `expansion` hold for all blocks of the stage; `*_first` and `*_rest` tell its first block apart.
     """
 
     width: Choices
@@ -283,10 +283,11 @@ class PredictorSettings(Settings):
 class EvolutionSettings(Settings):
     """The adaptive genetic algorithm: starts from up to `best` seeds and `random` random points, makes `children`
     children of every parent in up to `attempts` attempts, keeps `survivors`, stops once the best score has risen by at
-    most `min_gain` in each of `patience` generations.
+    most `min_gain` in each of `patience` generations. `tries` bounds the search for random feasible points.
 
-    `crossover_*` and `mutation_*` (per dimension) are the constants k1, k3 and k2, k4 of Srinivas and Patnaik (1994):
-    the rate for solutions of average score, falling to 0 for the best one, and the rate for those below average.
+    `crossover_*` (probability) and `mutations_*` (expected number of dimensions changed) are the constants k1, k3 and
+    k2, k4 of Srinivas and Patnaik (1994): what holds at average score, falling to 0 for the best, and below average.
+    Sizes and min_gain: paper (recalled). Rates, patience and attempts: ours, measured in experiments/evolution_quality.
     """
 
     best: NonNegativeInt = 50
@@ -294,12 +295,12 @@ class EvolutionSettings(Settings):
     children: PositiveInt = 24
     survivors: Annotated[int, Field(ge=2)] = 40
     min_gain: Annotated[float, Field(ge=0)] = 1e-6
-    patience: PositiveInt = 1
+    patience: PositiveInt = 5
     max_generations: PositiveInt = 200
     crossover_above: ClosedFraction = 1.0
     crossover_below: ClosedFraction = 1.0
-    mutation_above: ClosedFraction = 0.1
-    mutation_below: ClosedFraction = 0.1
+    mutations_above: Annotated[float, Field(ge=0)] = 1.0
+    mutations_below: Annotated[float, Field(ge=0)] = 1.0
     attempts: PositiveInt = 3
     tries: PositiveInt = 100_000
 
@@ -324,3 +325,63 @@ class StrategySettings(Settings):
     early_stop_correlation: Annotated[float, Field(gt=-1, le=1)] = 0.92
     evolution: EvolutionSettings = EvolutionSettings()
     answers: PositiveInt = 5
+
+
+# --- scripts --------------------------------------------------------------------------------------------------
+
+
+class StudySettings(Settings):
+    """What all scripts share: results go to the folder `runs_dir`/`study`."""
+
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    runs_dir: str = "runs"
+    seed: NonNegativeInt = 0
+
+
+class PretrainScriptSettings(StudySettings):
+    """`pretrain_predictor.py`: `output` null writes into the study's folder."""
+
+    search_space: ArchitectureSpaceSettings
+    recipe_space: RecipeSpaceSettings
+    predictor: PredictorSettings
+    num_classes: PositiveInt = 1000
+    output: str | None = None
+
+
+class SearchSettings(StudySettings):
+    """`search.py`: `pretrained` null pretrains the encoder, or reuses what the study's folder holds."""
+
+    search_space: ArchitectureSpaceSettings
+    recipe_space: RecipeSpaceSettings
+    constraint: ConstraintSettings
+    data: DataSettings
+    protocol: ProtocolSettings
+    predictor: PredictorSettings
+    strategy: StrategySettings
+    executor: ExecutorSettings
+    trainer: TrainerSettings
+    logger: LoggerSettings
+    pretrained: str | None = None
+
+
+class RecipeOverrides(Settings):
+    """Recipe keys given on the command line of `train.py`; null keeps the candidate file's value."""
+
+    lr: PositiveFloat | None = None
+    optimizer: Literal["rmsprop", "sgd"] | None = None
+    ema: bool | None = None
+    dropout: Fraction | None = None
+    stochastic_depth: Fraction | None = None
+    mixup: Annotated[float, Field(ge=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+
+
+class TrainSettings(StudySettings):
+    """`train.py`: `candidate` is a file from a search or the name of one in conf/candidate."""
+
+    candidate: str
+    recipe: RecipeOverrides
+    data: DataSettings
+    protocol: ProtocolSettings
+    trainer: TrainerSettings
+    logger: LoggerSettings

@@ -1,0 +1,295 @@
+"""What the scripts do, once their settings are known: the rooms put together."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import yaml
+from rich.console import Console
+
+from nars.costs.constraint import COSTS, Constraint, check_reachable
+from nars.costs.statistics import costs
+from nars.data import open_data
+from nars.predictor.predictor import Predictor
+from nars.records import Ledger
+from nars.reporting.progress import ProgressDisplay
+from nars.reporting.terminal import print_answers, print_round, trust_sentence
+from nars.search.evolution import Evolution, evolve
+from nars.search.pool import sample_pool
+from nars.search.rounds import History, rank_agreement, run_rounds
+from nars.settings import PredictorSettings, SearchSettings
+from nars.spaces.architecture import ArchitectureSpace
+from nars.spaces.candidate import Candidate, JointSpace, content_key
+from nars.spaces.recipe import recipe_space
+from nars.training.evaluate import CandidateTrainer
+from nars.training.executor import LocalExecutor
+from nars.training.run import train_job, training_identity
+
+STATISTICS = ("macs", "params")
+_POOL, _PRETRAIN_POOL, _EVOLUTION, _PREDICTOR = range(4)  # stages of the seed
+
+
+def stage_seed(seed: int, stage: int) -> int:
+    """A seed of its own for each stage, so that none repeats what another has drawn."""
+    return int(np.random.SeedSequence([seed, stage]).generate_state(1)[0])
+
+
+def pretrained_predictor(
+    settings: PredictorSettings,
+    space: JointSpace,
+    *,
+    num_classes: int,
+    seed: int,
+    folder: Path,
+    progress: ProgressDisplay,
+) -> tuple[Predictor, Path, dict | None]:
+    """A predictor with its encoder pretrained, the file it is kept in, and the check of a pretraining done now.
+
+    The file's name holds the content of everything that decides the pretraining; if it is there it is used.
+    """
+    content = [space.specification, settings.model_dump(mode="json", exclude={"fit"}), num_classes, seed]
+    path = folder / f"encoder-{content_key(content)}.safetensors"
+    if path.exists():
+        return Predictor.load(path, specification=space.specification, settings=settings), path, None
+    predictor = Predictor(
+        settings,
+        architecture_columns=space.architecture.columns,
+        recipe_columns=space.recipe.columns,
+        statistics=STATISTICS,
+        specification=space.specification,
+        seed=stage_seed(seed, _PREDICTOR),
+    )
+    report = None
+    if settings.pretrained:
+        points = space.architecture.sample(settings.pretrain.pool_size, stage_seed(seed, _PRETRAIN_POOL))
+        labels = costs(space.architecture, points, STATISTICS, num_classes=num_classes)
+        progress.start(f"pretraining the predictor on {len(points):,} architectures", total=100)
+        report = predictor.pretrain(
+            space.architecture.encode(points), labels, progress=lambda _, done: progress.update(100 * done)
+        )
+        progress.stop()
+    predictor.save(path)
+    return predictor, path, report
+
+
+class CachedFits:
+    """A predictor for the rounds whose fits are kept as files, so that a known fit is loaded and not repeated."""
+
+    def __init__(self, predictor: Predictor, *, identity: str, folder: Path):
+        self.predictor = predictor
+        self._identity = identity
+        self._folder = folder
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Fit to accuracies y (n,) of encoded points x (n, f), or load that fit."""
+        content = [self._identity, self.predictor.settings.model_dump(mode="json"), x.tolist(), y.tolist()]
+        path = self._folder / f"predictor-{content_key(content)}.safetensors"
+        if path.exists():
+            self.predictor = Predictor.load(path, specification=self.predictor.specification)
+            return
+        self.predictor.fit(x, y)
+        self.predictor.save(path)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Accuracies (n,)."""
+        return self.predictor.predict(x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """One run of `search.py`: its settings, and what follows from them."""
+
+    settings: SearchSettings
+    console: Console
+
+    @cached_property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return Path(self.settings.runs_dir) / self.settings.study
+
+    @cached_property
+    def space(self) -> JointSpace:
+        """Architectures and recipes."""
+        return JointSpace(ArchitectureSpace(self.settings.search_space), recipe_space(self.settings.recipe_space))
+
+    @cached_property
+    def constraint(self) -> Constraint:
+        """The limits of the answer."""
+        return Constraint.of(self.settings.constraint)
+
+    @cached_property
+    def progress(self) -> ProgressDisplay:
+        """Where long work shows how far it is."""
+        return ProgressDisplay(self.console)
+
+    def price(self, points: np.ndarray) -> np.ndarray:
+        """`COSTS` float64 (n, 2) of joint points (n, d)."""
+        architectures, _ = self.space.split(points)
+        return costs(self.space.architecture, architectures, COSTS, num_classes=self.settings.constraint.num_classes)
+
+    def check(self) -> None:
+        """UserError, before anything is trained, if the constraint or the window cannot be met."""
+        num_classes = self.settings.constraint.num_classes
+        for limits, what in ((self.constraint, "constraint"), (self.window, "strategy.window")):
+            check_reachable(limits, self.space.architecture, num_classes=num_classes, what=what)
+
+    @cached_property
+    def window(self) -> Constraint:
+        """Between which costs candidates are trained."""
+        return Constraint.of(self.settings.strategy.window)
+
+    def run(self) -> Path:
+        """Pretrain, rounds, evolution, answer; returns the folder of the answer."""
+        self.check()
+        fits = self._predictor()
+        trainer, history = self._rounds(fits)
+        evolution = self._evolve(fits, history)
+        return self._answer(fits.predictor, evolution, trainer, history)
+
+    def _predictor(self) -> CachedFits:
+        s = self.settings
+        if s.pretrained is not None:
+            path = Path(s.pretrained)
+            predictor = Predictor.load(path, specification=self.space.specification, settings=s.predictor)
+            identity = content_key(path.read_bytes().hex())
+        else:
+            predictor, path, _ = pretrained_predictor(
+                s.predictor,
+                self.space,
+                num_classes=s.constraint.num_classes,
+                seed=s.seed,
+                folder=self.folder / "predictors",
+                progress=self.progress,
+            )
+            identity = path.name
+        return CachedFits(predictor, identity=identity, folder=self.folder / "predictors")
+
+    def _rounds(self, fits: CachedFits) -> tuple[CandidateTrainer, History]:
+        s = self.settings
+        split_file = self.folder / "split.json"
+        data = open_data(s.data, split_file=split_file)
+        pool, prices = sample_pool(self.space, self.price, self.window, s.strategy.pool_size, stage_seed(s.seed, _POOL))
+        job_values = {
+            "data": s.data,
+            "split_file": str(split_file),
+            "protocol": s.protocol,
+            "trainer": s.trainer,
+            "logger": s.logger,
+            "training": training_identity(data, s.protocol),
+            "study": s.study,
+            "seed": s.seed,
+        }
+        with LocalExecutor(s.executor, train_job) as executor:
+            trainer = CandidateTrainer(
+                Ledger(self.folder / "records.jsonl"),
+                executor,
+                job_values=job_values,
+                price=self._price_candidate,
+                folder=self.folder / "trainings",
+                progress=self.progress,
+            )
+            history = run_rounds(
+                self.space,
+                pool,
+                prices[:, 0],
+                trainer,
+                fits,
+                s.strategy,
+                epochs=s.protocol.epochs,
+                on_round=lambda done, history: print_round(self.console, done, history),
+            )
+        return trainer, history
+
+    def _price_candidate(self, candidate: Candidate) -> tuple[float, float]:
+        macs, params = self.price(self.space.locate_candidate(candidate)[None])[0]
+        return float(macs), float(params)
+
+    def _evolve(self, fits: CachedFits, history: History) -> Evolution:
+        s = self.settings
+
+        def score(points: np.ndarray) -> np.ndarray:
+            return fits.predict(self.space.encode(points))
+
+        def feasible(points: np.ndarray) -> np.ndarray:
+            return self.constraint.feasible(self.price(points))
+
+        seeds, _ = history.usable()
+        seeds = seeds[np.argsort(-score(seeds), kind="stable")]
+        rng = np.random.default_rng([s.seed, _EVOLUTION])
+        return evolve(score, feasible, self.space, s.strategy.evolution, rng, seeds[: s.strategy.evolution.best])
+
+    def _answer(self, predictor: Predictor, evolution: Evolution, trainer: CandidateTrainer, history: History) -> Path:
+        points = evolution.points[: self.settings.strategy.answers]
+        accuracy, std = predictor.predict_with_std(self.space.encode(points))
+        answers = [
+            self.space.candidate(point).to_dict()
+            | {
+                "predicted_accuracy": round(float(a), 6),
+                "predicted_std": round(float(d), 6),
+                "macs": float(price[0]),
+                "params": float(price[1]),
+            }
+            for point, a, d, price in zip(points, accuracy, std, self.price(points), strict=True)
+        ]
+        agreement = rank_agreement(*history.held_out())
+        label = self.constraint.label
+        folder = (
+            self.folder
+            / "answers"
+            / label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
+        )
+        files = write_answer(folder, answers, self._summary(evolution, history, agreement))
+        print_answers(self.console, answers, label)
+        sentence = trust_sentence(
+            trained=trainer.trained,
+            reused=trainer.reused,
+            seconds=trainer.seconds,
+            data=self.settings.data.name,
+            epoch=history.epoch,
+            agreement=agreement,
+        )
+        self.console.print(sentence)
+        self.console.print(f"Train the best pair on: python train.py candidate={files[0]}", soft_wrap=True)
+        return folder
+
+    def _summary(self, evolution: Evolution, history: History, agreement: dict) -> dict:
+        """Everything that was measured on the way, for files."""
+        rounds = [
+            {
+                "round": r.number,
+                "epochs": r.epochs,
+                "candidates": [
+                    {
+                        "key": record.key,
+                        "status": record.status,
+                        "macs": record.macs,
+                        "params": record.params,
+                        "accuracies": list(record.accuracies),
+                        "predicted": None if r.predicted is None else round(float(r.predicted[i]), 6),
+                    }
+                    for i, record in enumerate(r.records)
+                ],
+            }
+            for r in history.rounds
+        ]
+        return {
+            "constraint": self.constraint.label,
+            "settings": self.settings.model_dump(mode="json"),
+            "early_stop": {"epoch": history.epoch, "correlation_by_epoch": list(history.correlations)},
+            "held_out_ranking": agreement,
+            "rounds": rounds,
+            "generations": [vars(generation) for generation in evolution.history],
+        }
+
+
+def write_answer(folder: Path, answers: list[dict], summary: dict) -> list[Path]:
+    """Write best-1.yaml ... (what `train.py candidate=` reads) and search.yaml; returns the former."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("best-*.yaml"):
+        old.unlink()
+    files = [folder / f"best-{i}.yaml" for i in range(1, len(answers) + 1)]
+    for file, answer in zip(files, answers, strict=True):
+        file.write_text(yaml.safe_dump(answer, sort_keys=False))
+    (folder / "search.yaml").write_text(yaml.safe_dump(summary, sort_keys=False))
+    return files

@@ -1,0 +1,26 @@
+"""Search architectures and their training recipes jointly: `python search.py constraint=flops_600m`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from nars.errors import one_line_errors
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="search")
+def main(config: DictConfig) -> None:
+    """Compose, check, search."""
+    with one_line_errors():
+        from nars.configuration import settings_from
+        from nars.settings import SearchSettings
+
+        settings = settings_from(config, SearchSettings)
+
+        from rich.console import Console
+
+        from nars.pipeline import Search  # torch is imported here, after the settings have been checked
+
+        Search(settings=settings, console=Console()).run()
+
+
+if __name__ == "__main__":
+    main()
