@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 
 from nars.data.loaders import BatchDataset, Draw, ImageData, check_augmentation
 from nars.data.splits import hold_out, val_total
@@ -50,6 +49,8 @@ class Digits(ImageData):
     """The digits, split by class and seed."""
 
     def __init__(self, settings: DigitsSettings):
+        from sklearn.datasets import load_digits  # here, because it takes a second that other data need not wait for
+
         pixels, labels = load_digits(return_X_y=True)
         total = val_total(len(labels), 10, settings.val_fraction)
         names_by_class = [[str(i) for i in np.flatnonzero(labels == digit)] for digit in range(10)]

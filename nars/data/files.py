@@ -36,7 +36,8 @@ def list_classes(root: Path, *, where: str) -> list[str]:
     if not classes:
         raise UserError(f"{where}: {root} holds no class folders; expected {root}/<class>/<image>")
     if set(classes) <= PART_NAMES:
-        example = root / next((name for name in classes if name.startswith("train")), classes[0])
+        wanted = "val" if where.endswith("val_root") else "train"
+        example = root / next((name for name in classes if name.startswith(wanted)), classes[0])
         raise UserError(
             f"{where}: {root} holds {', '.join(classes)} instead of one folder per class; "
             f"give one of these folders ({where}={example})"
@@ -45,7 +46,7 @@ def list_classes(root: Path, *, where: str) -> list[str]:
 
 
 def list_images(root: Path, classes: Sequence[str], *, where: str, at_least: int = 1) -> dict[str, list[str]]:
-    """For each class the sorted names of its images, relative to `root`, at any depth below the class folder.
+    """For each class the names of its images, relative to `root`, in a fixed order, at any depth below its folder.
 
     UserError names the first class with fewer than `at_least` images.
     """
@@ -63,7 +64,7 @@ def list_images(root: Path, classes: Sequence[str], *, where: str, at_least: int
             f"{where}: class folder {root / short[0]} holds {found} ({' '.join(IMG_EXTENSIONS)}), "
             f"needed {at_least}{more}; add images or remove the folder"
         )
-    return {name: sorted(names) for name, names in images.items()}
+    return images
 
 
 def _is_image(path: str) -> bool:
@@ -82,7 +83,7 @@ def load_image(path: str | os.PathLike) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # a decoder meets a broken file with nearly any type of exception
-        reason = " ".join(str(error).replace(str(path), "").split()) or type(error).__name__
+        reason = " ".join(str(error).replace(repr(str(path)), "").split()) or type(error).__name__
         raise UserError(f"{path} cannot be read as an image ({reason}); replace or remove this file") from error
 
 
@@ -120,7 +121,7 @@ def standard_transform(image_size: int) -> list:
 def autoaugment_transform(image_size: int) -> list:
     """Standard, then a policy that AutoAugment found on ImageNet; what it moves out leaves the mean colour.
 
-    By Pillow: faster here, and its integers do not depend on the number of threads, as a tensor's mean does.
+    By Pillow: faster here, and in integers, while the mean that a tensor's contrast needs varies with the threads.
     """
     fill = [round(255 * mean) for mean in IMAGENET_DEFAULT_MEAN]
     policy = v2.AutoAugment(interpolation=InterpolationMode.BILINEAR, fill=fill)

@@ -85,8 +85,13 @@ class Loader(DataLoader):
         )
 
     def __iter__(self):
-        for batch in super().__iter__():
+        batches = super().__iter__()
+        for batch in batches:
             if isinstance(batch, UserError):
+                if self.num_workers > 0:
+                    # Left to the garbage collector, in a cycle with the traceback, each worker takes 5 s to end.
+                    batches._shutdown_workers()
+                    self._iterator = None
                 raise batch
             yield batch
 

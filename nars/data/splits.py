@@ -18,7 +18,7 @@ def shuffled(names: Iterable[str], *, seed: int) -> list[str]:
 
 def val_total(num_images: int, num_classes: int, fraction: float) -> int:
     """How many images validate: the fraction, rounded up, within what `val_counts` can give."""
-    wanted = math.ceil(fraction * num_images - 1e-9)  # 0.1 * 30 is 3.0000000000000004
+    wanted = math.ceil(fraction * num_images - 1e-9)  # 0.07 * 100 is 7.000000000000001
     return min(max(wanted, num_classes), num_images - num_classes)
 
 

@@ -259,6 +259,7 @@ def test_root_that_holds_train_and_val_folders(make_images, tmp_path):
         f"data.root: {tmp_path} holds train, val instead of one folder per class; "
         f"give one of these folders (data.root={tmp_path}/train)"
     )
+    assert f"(data.val_root={tmp_path}/val)" in error_of(folder, tmp_path / "train", val_root=str(tmp_path))
 
 
 def test_one_class_cannot_be_trained(make_images, tmp_path):

@@ -25,7 +25,7 @@ def test_val_counts_of_equal_classes_differ_by_one_at_most():
 
 def test_val_total_rounds_up_but_not_for_float_noise():
     assert val_total(1797, 10, 0.2) == 360
-    assert val_total(30, 3, 0.1) == 3
+    assert val_total(100, 3, 0.07) == 7
     assert val_total(30, 3, 0.001) == 3
     assert val_total(30, 3, 0.999) == 27
 
