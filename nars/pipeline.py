@@ -12,13 +12,14 @@ from nars.costs.constraint import COSTS, Constraint, check_reachable
 from nars.costs.statistics import costs
 from nars.data import open_data
 from nars.predictor.predictor import Predictor
+from nars.pretraining import pretrained_predictor, stage_seed
 from nars.records import Ledger
 from nars.reporting.progress import ProgressDisplay
 from nars.reporting.terminal import print_answers, print_round, trust_sentence
 from nars.search.evolution import Evolution, evolve
 from nars.search.pool import sample_pool
 from nars.search.rounds import History, rank_agreement, run_rounds
-from nars.settings import PredictorSettings, SearchSettings
+from nars.settings import SearchSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace, content_key
 from nars.spaces.recipe import recipe_space
@@ -26,51 +27,7 @@ from nars.training.evaluate import CandidateTrainer
 from nars.training.executor import LocalExecutor
 from nars.training.run import train_job, training_identity
 
-STATISTICS = ("macs", "params")
-_POOL, _PRETRAIN_POOL, _EVOLUTION, _PREDICTOR = range(4)  # stages of the seed
-
-
-def stage_seed(seed: int, stage: int) -> int:
-    """A seed of its own for each stage, so that none repeats what another has drawn."""
-    return int(np.random.SeedSequence([seed, stage]).generate_state(1)[0])
-
-
-def pretrained_predictor(
-    settings: PredictorSettings,
-    space: JointSpace,
-    *,
-    num_classes: int,
-    seed: int,
-    folder: Path,
-    progress: ProgressDisplay,
-) -> tuple[Predictor, Path, dict | None]:
-    """A predictor with its encoder pretrained, the file it is kept in, and the check of a pretraining done now.
-
-    The file's name holds the content of everything that decides the pretraining; if it is there it is used.
-    """
-    content = [space.specification, settings.model_dump(mode="json", exclude={"fit"}), num_classes, seed]
-    path = folder / f"encoder-{content_key(content)}.safetensors"
-    if path.exists():
-        return Predictor.load(path, specification=space.specification, settings=settings), path, None
-    predictor = Predictor(
-        settings,
-        architecture_columns=space.architecture.columns,
-        recipe_columns=space.recipe.columns,
-        statistics=STATISTICS,
-        specification=space.specification,
-        seed=stage_seed(seed, _PREDICTOR),
-    )
-    report = None
-    if settings.pretrained:
-        points = space.architecture.sample(settings.pretrain.pool_size, stage_seed(seed, _PRETRAIN_POOL))
-        labels = costs(space.architecture, points, STATISTICS, num_classes=num_classes)
-        progress.start(f"pretraining the predictor on {len(points):,} architectures", total=100)
-        report = predictor.pretrain(
-            space.architecture.encode(points), labels, progress=lambda _, done: progress.update(100 * done)
-        )
-        progress.stop()
-    predictor.save(path)
-    return predictor, path, report
+_POOL, _EVOLUTION = 0, 2  # stages of the seed
 
 
 class CachedFits:

@@ -201,9 +201,14 @@ DataSettings = Annotated[DigitsSettings | FolderSettings | ImagenetSubsetSetting
 
 
 class ProtocolSettings(Settings):
-    """How every candidate is trained, whatever its recipe (group `protocol`)."""
+    """How every candidate is trained, whatever its recipe (group `protocol`).
+
+    `image_scale` times the candidate's resolution is the side of its images; `steps_per_epoch` null takes all of the
+    training images in an epoch. Everything here but `epochs` is part of a record's key.
+    """
 
     epochs: PositiveInt
+    steps_per_epoch: PositiveInt | None = None
     batch_size: Annotated[int, Field(ge=2)]
     image_scale: PositiveFloat = 1.0
     lr_batch_size: PositiveInt = 256

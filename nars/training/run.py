@@ -4,6 +4,7 @@ import json
 import logging
 import time
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -60,9 +61,12 @@ def image_size(architecture: Architecture, protocol: ProtocolSettings) -> int:
     return max(32, round(architecture.resolution * protocol.image_scale))
 
 
-def run_training(job: TrainingJob) -> tuple[Record, CandidateModule]:
+def run_training(
+    job: TrainingJob, on_epoch: Callable[[int, float], None] | None = None
+) -> tuple[Record, CandidateModule]:
     """Train the job's candidate; returns its record and the trained module.
 
+    `on_epoch` is told each epoch's number (1 = first) and accuracy.
     Runs in the calling process. Deterministic on a CPU: the same job gives the same accuracies to the bit.
     """
     _quiet_libraries()
@@ -79,11 +83,11 @@ def run_training(job: TrainingJob) -> tuple[Record, CandidateModule]:
         recipe=recipe,
         protocol=job.protocol,
         num_classes=data.num_classes,
-        steps_per_epoch=len(train),
+        steps_per_epoch=min(len(train), job.protocol.steps_per_epoch or len(train)),
         seed=job.seed,
     )
     started = time.monotonic()
-    _fit(module, job, train, val)
+    _fit(module, job, train, val, on_epoch)
     record = Record(
         key=job.key,
         architecture=job.architecture,
@@ -118,7 +122,7 @@ def _loaders(job: TrainingJob, data: ImageData, side: int) -> tuple[DataLoader, 
     return train, data.val_loader(image_size=side, batch_size=2 * batch_size, workers=workers)
 
 
-def _fit(module: CandidateModule, job: TrainingJob, train: DataLoader, val: DataLoader) -> None:
+def _fit(module: CandidateModule, job: TrainingJob, train: DataLoader, val: DataLoader, on_epoch) -> None:
     trainer = job.trainer
     logger = open_logger(job)
     try:
@@ -128,11 +132,12 @@ def _fit(module: CandidateModule, job: TrainingJob, train: DataLoader, val: Data
             devices=1,
             precision=trainer.precision,
             logger=logger or False,
-            callbacks=[EpochLog(Path(job.folder))],
+            callbacks=[EpochLog(Path(job.folder), on_epoch)],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            limit_train_batches=module.steps_per_epoch,
             log_every_n_steps=1,
         ).fit(module, train, val)
     finally:
@@ -142,8 +147,9 @@ def _fit(module: CandidateModule, job: TrainingJob, train: DataLoader, val: Data
 class EpochLog(pl.Callback):
     """Writes a line to `epochs.jsonl` after every epoch: what progress displays read."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, on_epoch: Callable[[int, float], None] | None):
         self.path = folder / "epochs.jsonl"
+        self.on_epoch = on_epoch
 
     def on_fit_start(self, trainer, module) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,8 +157,11 @@ class EpochLog(pl.Callback):
 
     def on_validation_epoch_end(self, trainer, module) -> None:
         if module.accuracies and not module.diverged:
+            epoch, accuracy = len(module.accuracies), module.accuracies[-1]
             with open(self.path, "a") as file:
-                file.write(json.dumps({"epoch": len(module.accuracies), "accuracy": module.accuracies[-1]}) + "\n")
+                file.write(json.dumps({"epoch": epoch, "accuracy": accuracy}) + "\n")
+            if self.on_epoch is not None:
+                self.on_epoch(epoch, accuracy)
 
 
 @lru_cache(maxsize=2)

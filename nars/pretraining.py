@@ -1,0 +1,85 @@
+"""Pretraining the predictor's encoder on free statistics of Sobol' architectures, kept as a file."""
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from nars.costs.statistics import costs
+from nars.predictor.predictor import Predictor
+from nars.reporting.progress import ProgressDisplay
+from nars.settings import PredictorSettings, PretrainScriptSettings
+from nars.spaces.architecture import ArchitectureSpace
+from nars.spaces.candidate import JointSpace, content_key
+from nars.spaces.recipe import recipe_space
+
+STATISTICS = ("macs", "params")
+_PRETRAIN_POOL, _PREDICTOR = 1, 3  # stages of the seed
+
+
+def stage_seed(seed: int, stage: int) -> int:
+    """A seed of its own for each stage, so that none repeats what another has drawn."""
+    return int(np.random.SeedSequence([seed, stage]).generate_state(1)[0])
+
+
+def pretrained_predictor(
+    settings: PredictorSettings,
+    space: JointSpace,
+    *,
+    num_classes: int,
+    seed: int,
+    folder: Path,
+    progress: ProgressDisplay,
+) -> tuple[Predictor, Path, dict | None]:
+    """A predictor with its encoder pretrained, the file it is kept in, and the check of a pretraining done now.
+
+    The file's name holds the content of everything that decides the pretraining; if it is there it is used.
+    """
+    content = [space.specification, settings.model_dump(mode="json", exclude={"fit"}), num_classes, seed]
+    path = folder / f"encoder-{content_key(content)}.safetensors"
+    if path.exists():
+        return Predictor.load(path, specification=space.specification, settings=settings), path, None
+    predictor = Predictor(
+        settings,
+        architecture_columns=space.architecture.columns,
+        recipe_columns=space.recipe.columns,
+        statistics=STATISTICS,
+        specification=space.specification,
+        seed=stage_seed(seed, _PREDICTOR),
+    )
+    report = None
+    if settings.pretrained:
+        points = space.architecture.sample(settings.pretrain.pool_size, stage_seed(seed, _PRETRAIN_POOL))
+        labels = costs(space.architecture, points, STATISTICS, num_classes=num_classes)
+        progress.start(f"pretraining the predictor on {len(points):,} architectures", total=100)
+        report = predictor.pretrain(
+            space.architecture.encode(points), labels, progress=lambda _, done: progress.update(100 * done)
+        )
+        progress.stop()
+    predictor.save(path)
+    return predictor, path, report
+
+
+def pretrain_to_file(settings: PretrainScriptSettings, console: Console) -> Path:
+    """What `pretrain_predictor.py` does: pretrain (or find) the encoder, say how good it is, write `output`."""
+    space = JointSpace(ArchitectureSpace(settings.search_space), recipe_space(settings.recipe_space))
+    predictor, path, report = pretrained_predictor(
+        settings.predictor,
+        space,
+        num_classes=settings.num_classes,
+        seed=settings.seed,
+        folder=Path(settings.runs_dir) / settings.study / "predictors",
+        progress=ProgressDisplay(console),
+    )
+    for name, check in (report or {}).items():
+        console.print(
+            f"  {name}: Kendall tau {check['kendall_tau']:.3f}, mean error {check['mean_relative_error']:.2%} "
+            "on the 20 % of architectures held out"
+        )
+    if report is None:
+        console.print("already pretrained with these settings")
+    if settings.output is not None:
+        path = Path(settings.output)
+        predictor.save(path)
+    console.print(f"written: {path}; use it with: python search.py pretrained={path}", soft_wrap=True)
+    return path
