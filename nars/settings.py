@@ -263,19 +263,30 @@ class PretrainSettings(Settings):
 
 
 class FitSettings(Settings):
-    """Fit to accuracies: `frozen_epochs` with the encoder frozen, then `whole_epochs` at a lower, decaying lr."""
+    """Fit to accuracies: `frozen_epochs` with the encoder frozen, then `whole_epochs` at a lower, decaying lr.
 
+    `batch_size` is halved until an epoch has 8 batches, or a batch 4 records. `process_steps` tune the Gaussian
+    process. `targets` are the standardised accuracies, or the normal scores of their ranks.
+    """
+
+    targets: Literal["standardised", "normal_scores"] = "normal_scores"
     frozen_epochs: PositiveInt = 50
     whole_epochs: PositiveInt = 50
     batch_size: PositiveInt = 32
     lr: PositiveFloat = 1e-2
     whole_lr: PositiveFloat = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    process_steps: PositiveInt = 80
 
 
 class PredictorSettings(Settings):
-    """The accuracy predictor (group `predictor`)."""
+    """The accuracy predictor (group `predictor`).
 
+    `head` is the paper's `network`, a Gaussian `process` on features and predicted statistics, or a `blend` of both.
+    `members` networks are trained side by side; where there are several, each leaves out a share of the records.
+    """
+
+    head: Literal["network", "process", "blend"] = "blend"
     embedding: PositiveInt = 24
     encoder_hidden: PositiveInt = 128
     head_hidden: PositiveInt = 128
@@ -288,7 +299,8 @@ class PredictorSettings(Settings):
 class EvolutionSettings(Settings):
     """The adaptive genetic algorithm: starts from up to `best` seeds and `random` random points, makes `children`
     children of every parent in up to `attempts` attempts, keeps `survivors`, stops once the best score has risen by at
-    most `min_gain` in each of `patience` generations. `tries` bounds the search for random feasible points.
+    most `min_gain` in each of `patience` generations, or `max_evaluated` points are scored. At most `tries` random
+    points are tried.
 
     `crossover_*` (probability) and `mutations_*` (expected number of dimensions changed) are the constants k1, k3 and
     k2, k4 of Srinivas and Patnaik (1994): what holds at average score, falling to 0 for the best, and below average.
@@ -302,6 +314,7 @@ class EvolutionSettings(Settings):
     min_gain: Annotated[float, Field(ge=0)] = 1e-6
     patience: PositiveInt = 5
     max_generations: PositiveInt = 200
+    max_evaluated: PositiveInt | None = None
     crossover_above: ClosedFraction = 1.0
     crossover_below: ClosedFraction = 1.0
     mutations_above: Annotated[float, Field(ge=0)] = 1.0

@@ -6,6 +6,7 @@ crossover and mutation adapt to the parents' scores after Srinivas and Patnaik, 
 and mutation in genetic algorithms", IEEE Trans. SMC 24(4), 1994.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -63,17 +64,19 @@ def evolve(
     memory = _Memory(len(space))
     seeds = np.asarray(seeds, dtype=np.int16).reshape(-1, len(space))
     assert ((seeds >= 0) & (seeds < space.sizes)).all(), "seeds are not points of the space"
-    points = _start(feasible, space, settings, rng, seeds, memory)
-    scores = _scored(score, points)
-    points, scores = _ranked(points, scores, memory)
+    left = settings.max_evaluated or sys.maxsize
+    points = _start(feasible, space, settings, rng, seeds, memory)[:left]
+    points, scores = _ranked(points, _scored(score, points), memory)
     history = [_generation(scores, evaluated=len(scores), infeasible=0, duplicates=0)]
-    stalled = 0
-    while stalled < settings.patience and len(history) <= settings.max_generations:
+    left, stalled = left - len(scores), 0
+    while left and stalled < settings.patience and len(history) <= settings.max_generations:
         children, infeasible, duplicates = _feasible_children(points, scores, feasible, space, settings, rng, memory)
+        children = children[:left]
         points = np.concatenate([points, children])
         scores = np.concatenate([scores, _scored(score, children)])
         points, scores = (rows[: settings.survivors] for rows in _ranked(points, scores, memory))
         history.append(_generation(scores, evaluated=len(children), infeasible=infeasible, duplicates=duplicates))
+        left -= len(children)
         stalled = stalled + 1 if history[-1].best - history[-2].best <= settings.min_gain else 0
     return Evolution(points=points[: settings.survivors], scores=scores[: settings.survivors], history=tuple(history))
 
@@ -96,7 +99,7 @@ def random_feasible(
 
 
 def adaptive_rates(fitness: np.ndarray, population: np.ndarray, *, above: float, below: float) -> np.ndarray:
-    """Probability (n,) of changing solutions of `fitness` (n,) out of a population of these scores.
+    """How much (n,) to change solutions of `fitness` (n,) out of a population of these scores.
 
     above * (best - fitness) / (best - mean) from the mean upwards, so that the best is left alone and the average is
     not; `below` under the mean (Srinivas and Patnaik 1994, for crossover with k1 and k3, for mutation with k2 and k4).
@@ -104,7 +107,7 @@ def adaptive_rates(fitness: np.ndarray, population: np.ndarray, *, above: float,
     best, mean = population.max(), population.mean()
     if best == mean:
         return np.full(len(fitness), above)
-    return np.where(fitness >= mean, above * (best - fitness) / (best - mean), below).clip(0, 1)
+    return np.where(fitness >= mean, above * (best - fitness) / (best - mean), below)
 
 
 def _start(feasible, space, settings, rng, seeds, memory) -> np.ndarray:
@@ -146,14 +149,21 @@ def _feasible_children(points, scores, feasible, space, settings, rng, memory) -
 
 
 def _children(parents, points, scores, sizes, settings, rng) -> np.ndarray:
-    """One child (n, d) of each row of `parents`: crossover with a random mate, then mutation."""
+    """One child (n, d) of each row of `parents`: crossover with a random mate, then mutation.
+
+    A child equal to its parent has one dimension changed (ours): else the best point, whose rates are 0, would have
+    no children but copies, and searches would end early.
+    """
     mates = _mates(parents, len(points), rng)
     better = np.maximum(scores[parents], scores[mates])
     rate = adaptive_rates(better, scores, above=settings.crossover_above, below=settings.crossover_below)
     crossed = rng.random(len(parents)) < rate
     children = _crossover(points[parents], points[mates], crossed, rng)
-    rate = adaptive_rates(scores[parents], scores, above=settings.mutation_above, below=settings.mutation_below)
-    return _mutate(children, rate, sizes, rng)
+    rate = adaptive_rates(scores[parents], scores, above=settings.mutations_above, below=settings.mutations_below)
+    changed = rng.random(children.shape, dtype=np.float32) < (rate / len(sizes))[:, None]
+    copies = np.nonzero(~(changed.any(axis=1) | (children != points[parents]).any(axis=1)))[0]
+    changed[copies, rng.integers(len(sizes), size=len(copies))] = True
+    return _mutate(children, changed, sizes, rng)
 
 
 def _mates(parents: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -171,10 +181,9 @@ def _crossover(first: np.ndarray, second: np.ndarray, crossed: np.ndarray, rng: 
     return np.where(coins & crossed[:, None], second, first)
 
 
-def _mutate(points: np.ndarray, rate: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Points with each dimension changed to another choice with the row's `rate`."""
+def _mutate(points: np.ndarray, changed: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Points (n, d) with another choice, any with equal chance, where `changed` (n, d)."""
     points = points.copy()
-    changed = rng.random(points.shape, dtype=np.float32) < rate[:, None]
     row, column = np.nonzero(changed & (sizes > 1))
     size = sizes[column]
     points[row, column] = (points[row, column] + rng.integers(1, size)) % size

@@ -146,6 +146,14 @@ def test_one_point_space_and_exhausted_space_end():
         assert answer.evaluated == space.cardinality
 
 
+def test_max_evaluated_is_kept():
+    for limit in (1, 20, 77, 200):
+        space, score, feasible, seeds = random_problem(5)
+        settings = SETTINGS.model_copy(update={"max_evaluated": limit, "patience": 30})
+        answer = evolve(score, feasible, space, settings, np.random.default_rng(0), seeds)
+        assert answer.evaluated == limit
+
+
 def test_infeasible_constraint_fails_at_once_and_says_so():
     space = space_of(*[4] * 12)
     begin = time.perf_counter()
@@ -194,11 +202,12 @@ def test_adaptive_rates():
 def test_mutation_never_keeps_a_choice():
     space = space_of(2, 1, 5, 42)
     points = space.sample(500, 0)
-    mutated = _mutate(points, np.ones(500), space.sizes, np.random.default_rng(0))
+    mutated = _mutate(points, np.ones((500, 4), bool), space.sizes, np.random.default_rng(0))
     assert (mutated[:, [0, 2, 3]] != points[:, [0, 2, 3]]).all()
     assert (mutated < space.sizes).all()
     assert len(np.unique((mutated[:, 2] - points[:, 2]) % 5)) == 4
-    np.testing.assert_array_equal(_mutate(points, np.zeros(500), space.sizes, np.random.default_rng(0)), points)
+    unchanged = _mutate(points, np.zeros((500, 4), bool), space.sizes, np.random.default_rng(0))
+    np.testing.assert_array_equal(unchanged, points)
 
 
 def test_memory_takes_no_new_point_for_known_and_keeps_its_size():
@@ -236,7 +245,7 @@ def test_memory_use_is_flat_over_generations():
         ({"children": 0}, "strategy.evolution.children: .*greater than 0, given 0"),
         ({"survivors": 1}, "strategy.evolution.survivors: .*greater than or equal to 2, given 1"),
         ({"random": 0}, "strategy.evolution.random: "),
-        ({"mutation_above": 1.5}, "strategy.evolution.mutation_above: .*less than or equal to 1, given 1.5"),
+        ({"crossover_above": 1.5}, "strategy.evolution.crossover_above: .*less than or equal to 1, given 1.5"),
         ({"min_gain": -1.0}, "strategy.evolution.min_gain: "),
         ({"elite": 3}, "strategy.evolution.elite: unknown key; allowed: best, random, children"),
     ],
