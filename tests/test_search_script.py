@@ -1,0 +1,160 @@
+"""`search.py` as a person runs it: whole runs, kills, sweeps, wrong input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SMOKE = [sys.executable, "search.py", "experiment=smoke", "protocol.steps_per_epoch=6", "predictor.pretrain.epochs=2"]
+
+
+def run(*arguments: str, runs: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*SMOKE, f"runs_dir={runs}", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+    )
+
+
+def ledger(runs: Path) -> list[dict]:
+    path = runs / "smoke" / "records.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def answers(runs: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in sorted((runs / "smoke" / "answers").rglob("best-*.yaml"))}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, str]:
+    """The folder and the output of one uninterrupted run."""
+    runs = tmp_path_factory.mktemp("finished")
+    done = run(runs=runs)
+    assert done.returncode == 0, done.stderr
+    return runs, done.stdout
+
+
+def test_ends_with_a_table_files_and_how_far_to_trust_them(finished):
+    runs, output = finished
+    assert "Best architecture-recipe pairs with macs <= 2M" in output
+    assert "Trained 8 candidates on digits" in output
+    assert "reused 0 from the ledger" in output
+    assert "Kendall tau" in output
+    assert len(ledger(runs)) == 8
+    files = answers(runs)
+    assert list(files) == [f"best-{i}.yaml" for i in range(1, 6)]
+    best = [yaml.safe_load(text) for text in files.values()]
+    assert all(answer["macs"] <= 2e6 for answer in best)
+    assert [a["predicted_accuracy"] for a in best] == sorted((a["predicted_accuracy"] for a in best), reverse=True)
+    summary = yaml.safe_load((runs / "smoke/answers/macs-max-2M/search.yaml").read_text())
+    assert [r["round"] for r in summary["rounds"]] == [1, 2]
+    assert summary["held_out_ranking"]["candidates"] == 4
+    assert len(summary["early_stop"]["correlation_by_epoch"]) == 2
+
+
+def test_a_killed_run_loses_and_repeats_nothing(finished, tmp_path):
+    moments = [
+        lambda: any((tmp_path / "smoke").rglob("encoder-*.safetensors")),
+        lambda: len(ledger(tmp_path)) >= 1,
+        lambda: len(ledger(tmp_path)) >= 6,
+    ]
+    for moment in moments:
+        process = subprocess.Popen(
+            [*SMOKE, f"runs_dir={tmp_path}"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 200
+        while not moment():
+            assert process.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    before = len(ledger(tmp_path))
+    done = run(runs=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"reused {before} from the ledger" in done.stdout
+    keys = [record["key"] for record in ledger(tmp_path)]
+    assert len(keys) == len(set(keys)) == 8
+    assert answers(tmp_path) == answers(finished[0])
+
+
+def test_another_constraint_trains_nothing(finished):
+    runs, _ = finished
+    done = run("-m", "constraint.max_macs=1.0e6,1.5e6", runs=runs)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Trained 0 candidates") == 2
+    assert len(ledger(runs)) == 8
+    small = yaml.safe_load((runs / "smoke/answers/macs-max-1M/best-1.yaml").read_text())
+    assert small["macs"] <= 1.0e6
+
+
+def test_a_torn_last_line_is_repaired(finished):
+    runs, _ = finished
+    with open(runs / "smoke" / "records.jsonl", "a") as file:
+        file.write('{"schema": 1, "key": "torn')
+    done = run("constraint.max_macs=1.9e6", runs=runs)
+    assert done.returncode == 0, done.stderr
+    assert "reused 8 from the ledger" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["constraint.max_macs=0"], "constraint.max_macs: Input should be greater than 0"),
+        (["constraint.max_macs=1000"], "cannot be met: the smallest architecture of search_space=tiny needs"),
+        (["constraint.max_mac=1e6"], "max_mac"),
+        (["strategy.batch=two"], "strategy.batch: Input should be a valid integer"),
+        (["data=folder"], "data.root: must be given"),
+        (["data=folder", "data.root=/nowhere"], "/nowhere"),
+        (["strategy.rounds=0"], "strategy.rounds: Input should be greater than 0"),
+        (["pretrained=/nowhere.safetensors"], "/nowhere.safetensors"),
+    ],
+)
+def test_wrong_input_gets_one_clear_line(arguments, message, tmp_path):
+    done = run(*arguments, runs=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not ledger(tmp_path)
+
+
+def test_an_empty_class_folder_is_named(tmp_path):
+    (tmp_path / "images" / "cats").mkdir(parents=True)
+    (tmp_path / "images" / "dogs").mkdir()
+    done = run("data=folder", f"data.root={tmp_path / 'images'}", runs=tmp_path)
+    assert done.returncode == 2
+    assert "cats" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_ledger_of_another_schema_is_refused(tmp_path):
+    (tmp_path / "smoke").mkdir()
+    (tmp_path / "smoke" / "records.jsonl").write_text('{"schema": 99}\n')
+    done = run(runs=tmp_path)
+    assert done.returncode == 2
+    assert "ledger schema 99" in done.stderr
+
+
+def test_a_corrupted_predictor_file_is_refused(finished, tmp_path):
+    path = next((finished[0] / "smoke").rglob("encoder-*.safetensors"))
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(path.read_bytes()[:100])
+    done = run(f"pretrained={broken}", runs=tmp_path)
+    assert done.returncode == 2
+    assert str(broken) in done.stderr
+
+
+def test_help_names_every_group_without_importing_torch():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "search.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "| hydra" in done.stderr
+    assert "| torch" not in done.stderr
+    groups = [folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()]
+    for group in set(groups) - {"hydra", "candidate"}:
+        assert f"\n  {group} " in done.stdout
