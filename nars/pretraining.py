@@ -52,10 +52,12 @@ def pretrained_predictor(
         points = space.architecture.sample(settings.pretrain.pool_size, stage_seed(seed, _PRETRAIN_POOL))
         labels = costs(space.architecture, points, STATISTICS, num_classes=num_classes)
         progress.start(f"pretraining the predictor on {len(points):,} architectures", total=100)
-        report = predictor.pretrain(
-            space.architecture.encode(points), labels, progress=lambda _, done: progress.update(100 * done)
-        )
-        progress.stop()
+        try:
+            report = predictor.pretrain(
+                space.architecture.encode(points), labels, progress=lambda _, done: progress.update(100 * done)
+            )
+        finally:
+            progress.stop()
     predictor.save(path)
     return predictor, path, report
 

@@ -66,41 +66,44 @@ class LocalExecutor:
 
     def _schedule(self, job):
         if self._pool is None:
+            context = get_context("spawn")
             self._pool = ProcessPool(
                 max_workers=self.workers,
-                context=get_context("spawn"),
+                context=context,
                 initializer=_start_worker,
-                initargs=(self.settings.threads_per_worker,),
+                initargs=(self.settings.threads_per_worker, visible_gpus(), context.Value("i", 0)),
             )
         return self._pool.submit(self._run, None, job)
 
 
-def default_workers(threads_per_worker: int) -> int:
-    """One worker per GPU, or per `threads_per_worker` cores that this process may use."""
+def visible_gpus() -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     import torch
 
-    return torch.cuda.device_count() or max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(named.split(",")) if named else tuple(map(str, range(torch.cuda.device_count())))
 
 
-def _start_worker(threads: int) -> None:
+def default_workers(threads_per_worker: int) -> int:
+    """One worker per GPU, or per `threads_per_worker` cores that this process may use."""
+    return len(visible_gpus()) or max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
+
+
+def _start_worker(threads: int, gpus: tuple[str, ...], started) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     threading.Thread(target=_end_with_driver, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    if gpus:
+        with started.get_lock():
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpus[started.value % len(gpus)]
+            started.value += 1
 
     import torch
 
     torch.set_num_threads(threads)
-    if torch.cuda.is_available():
-        _choose_gpu()
 
 
 def _end_with_driver() -> None:
     """A worker whose driver was killed must not train on."""
     connection.wait([parent_process().sentinel])
     os._exit(1)
-
-
-def _choose_gpu() -> None:
-    import torch
-
-    torch.cuda.set_device(os.getpid() % torch.cuda.device_count())
