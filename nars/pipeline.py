@@ -12,13 +12,14 @@ from nars.costs.constraint import COSTS, Constraint, check_reachable
 from nars.costs.statistics import costs
 from nars.data import open_data
 from nars.predictor.predictor import Predictor
-from nars.pretraining import pretrained_predictor, stage_seed
+from nars.pretraining import pretrained_predictor
 from nars.records import Ledger
 from nars.reporting.progress import ProgressDisplay
 from nars.reporting.terminal import print_answers, print_round, trust_sentence
 from nars.search.evolution import Evolution, evolve
 from nars.search.pool import sample_pool
 from nars.search.rounds import History, rank_agreement, run_rounds
+from nars.seeds import Stage, stage_seed
 from nars.settings import SearchSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace, content_key
@@ -26,8 +27,6 @@ from nars.spaces.recipe import recipe_space
 from nars.training.evaluate import CandidateTrainer
 from nars.training.executor import LocalExecutor
 from nars.training.run import train_job, training_identity
-
-_POOL, _EVOLUTION = 0, 2  # stages of the seed
 
 
 class CachedFits:
@@ -126,7 +125,9 @@ class Search:
         s = self.settings
         split_file = self.folder / "split.json"
         data = open_data(s.data, split_file=split_file)
-        pool, prices = sample_pool(self.space, self.price, self.window, s.strategy.pool_size, stage_seed(s.seed, _POOL))
+        pool, prices = sample_pool(
+            self.space, self.price, self.window, s.strategy.pool_size, stage_seed(s.seed, Stage.POOL)
+        )
         job_values = {
             "data": s.data,
             "split_file": str(split_file),
@@ -173,7 +174,7 @@ class Search:
 
         seeds, _ = history.usable()
         seeds = seeds[np.argsort(-score(seeds), kind="stable")]
-        rng = np.random.default_rng([s.seed, _EVOLUTION])
+        rng = np.random.default_rng(stage_seed(s.seed, Stage.EVOLUTION))
         return evolve(score, feasible, self.space, s.strategy.evolution, rng, seeds[: s.strategy.evolution.best])
 
     def _answer(self, predictor: Predictor, evolution: Evolution, trainer: CandidateTrainer, history: History) -> Path:

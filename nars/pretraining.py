@@ -2,24 +2,18 @@
 
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from nars.costs.statistics import costs
 from nars.predictor.predictor import Predictor
 from nars.reporting.progress import ProgressDisplay
+from nars.seeds import Stage, stage_seed
 from nars.settings import PredictorSettings, PretrainScriptSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import JointSpace, content_key
 from nars.spaces.recipe import recipe_space
 
 STATISTICS = ("macs", "params")
-_PRETRAIN_POOL, _PREDICTOR = 1, 3  # stages of the seed
-
-
-def stage_seed(seed: int, stage: int) -> int:
-    """A seed of its own for each stage, so that none repeats what another has drawn."""
-    return int(np.random.SeedSequence([seed, stage]).generate_state(1)[0])
 
 
 def pretrained_predictor(
@@ -45,11 +39,11 @@ def pretrained_predictor(
         recipe_columns=space.recipe.columns,
         statistics=STATISTICS,
         specification=space.specification,
-        seed=stage_seed(seed, _PREDICTOR),
+        seed=stage_seed(seed, Stage.PREDICTOR),
     )
     report = None
     if settings.pretrained:
-        points = space.architecture.sample(settings.pretrain.pool_size, stage_seed(seed, _PRETRAIN_POOL))
+        points = space.architecture.sample(settings.pretrain.pool_size, stage_seed(seed, Stage.PRETRAINING_POOL))
         labels = costs(space.architecture, points, STATISTICS, num_classes=num_classes)
         progress.start(f"pretraining the predictor on {len(points):,} architectures", total=100)
         try:
