@@ -8,7 +8,17 @@ imports neither torch nor Hydra, so configuration errors and `--help` stay fast.
 import json
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from nars.errors import UserError
 
@@ -35,23 +45,38 @@ def parse(settings_class: type[SettingsType], values: dict, *, where: str = "") 
         # Through JSON, because strict mode then takes lists for tuples but still no "3" for 3.
         return settings_class.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise UserError(_one_line(error, settings_class, where)) from None
+        raise UserError(_one_line(error, settings_class, values, where)) from None
     except TypeError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(f"{where or settings_class.__name__}: {error}") from None
 
 
-def _one_line(error: ValidationError, settings_class: type[Settings], where: str) -> str:
+def _one_line(error: ValidationError, settings_class: type[Settings], values, where: str) -> str:
     problems = error.errors(include_url=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    path = ".".join(filter(None, [where, *(str(part) for part in problem["loc"])]))
-    more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
+    path = _path(problem, values, where)
+    others = {_path(p, values, where) for p in problems} - {path}
+    more = f" (and {len(others)} more)" if others else ""
     if problem["type"] == "extra_forbidden":
         allowed = ", ".join(settings_class.model_fields) if len(problem["loc"]) == 1 else "see conf/"
         return f"{path}: unknown key; allowed: {allowed}{more}"
     if problem["type"] == "missing":
         return f"{path}: missing, and there is no default{more}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{path}: {message}, given {problem['input']!r}{more}"
+    if sum(p["loc"][:-1] == problem["loc"][:-1] for p in problems) > 1 and problem["loc"][-1] == "bool":
+        message = "Input should be a number, text, true or false"  # pydantic tells each of the four apart
+    return f"{path or settings_class.__name__}: {message}, given {problem['input']!r}{more}"
+
+
+def _path(problem: dict, values, where: str) -> str:
+    """Full path of a key as it is written in YAML: pydantic's, without the tags of unions that it puts in between."""
+    path, place = [where] if where else [], values
+    for part in problem["loc"]:
+        if isinstance(place, dict | list) and (part in place if isinstance(place, dict) else isinstance(part, int)):
+            path.append(str(part))
+            place = place[part]
+    if problem["type"] == "missing":
+        path.append(str(problem["loc"][-1]))
+    return ".".join(path)
 
 
 # --- spaces ---------------------------------------------------------------------------------------------------
@@ -79,7 +104,27 @@ class SameAs(Settings):
 
 
 Value = bool | int | float | str
-Choices = Range | SameAs | Annotated[tuple[Value, ...], Field(min_length=1)] | Value
+
+
+def _kind_of_choices(given) -> str:
+    if isinstance(given, list | tuple):
+        return "list"
+    if isinstance(given, SameAs) or (isinstance(given, dict) and "same_as" in given):
+        return "shared"
+    return "range" if isinstance(given, Range | dict) else "value"
+
+
+def _kind_of_own_choices(given) -> str:
+    kind = _kind_of_choices(given)
+    return "range" if kind == "shared" else kind
+
+
+# Told apart before they are checked, so that an error speaks of the kind that was meant.
+_Range = Annotated[Range, Tag("range")]
+_List = Annotated[tuple[Value, ...], Field(min_length=1), Tag("list")]
+_Value = Annotated[Value, Tag("value")]
+OwnChoices = Annotated[_Range | _List | _Value, Discriminator(_kind_of_own_choices)]
+Choices = Annotated[_Range | Annotated[SameAs, Tag("shared")] | _List | _Value, Discriminator(_kind_of_choices)]
 
 
 class StageSettings(Settings):
@@ -129,13 +174,13 @@ class RecipeSpaceSettings(Settings):
     """What training recipes can be chosen (group `recipe_space`)."""
 
     name: str
-    lr: Choices
-    optimizer: Choices
-    ema: Choices
-    dropout: Choices
-    stochastic_depth: Choices
-    mixup: Choices
-    weight_decay: Choices
+    lr: OwnChoices
+    optimizer: OwnChoices
+    ema: OwnChoices
+    dropout: OwnChoices
+    stochastic_depth: OwnChoices
+    mixup: OwnChoices
+    weight_decay: OwnChoices
 
 
 # --- costs ----------------------------------------------------------------------------------------------------

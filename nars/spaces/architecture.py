@@ -112,7 +112,7 @@ class ArchitectureSpace(Space):
 
     def _declare(self, name: str, fields: tuple[str, ...], spec) -> None:
         if isinstance(spec, SameAs):
-            source = f"{spec.same_as}/{name.split('/')[1]}"
+            source = f"{spec.same_as}/{name.rpartition('/')[2]}"
             if source not in self._choices:
                 raise UserError(f"search_space {self.settings.name}: {name}: no earlier stage has {source}")
             name = source
