@@ -1,0 +1,104 @@
+"""Recipe spaces, and candidates of joint spaces."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from nars.errors import UserError
+from nars.settings import RecipeSpaceSettings, parse
+from nars.spaces.candidate import Candidate, JointSpace, content_key
+from nars.spaces.recipe import Recipe, recipe_space
+
+
+def test_fbnetv3_has_the_published_number_of_recipes(fbnetv3_recipes):
+    """11 lr, 2 optimizers, EMA, 31 dropout, 22 stochastic depth, 42 mixup, 15 weight decay: facts.md 1.5."""
+    assert fbnetv3_recipes.sizes.tolist() == [11, 2, 2, 31, 22, 42, 15]
+    assert fbnetv3_recipes.cardinality == 11 * 2 * 2 * 31 * 22 * 42 * 15
+    assert f"{fbnetv3_recipes.cardinality:.1e}" == "1.9e+07"
+
+
+def test_values_are_the_decimal_numbers_to_the_bit(fbnetv3_recipes):
+    choices = {d.name: d.choices for d in fbnetv3_recipes.dimensions}
+    assert choices["lr"] == (0.02, 0.021, 0.022, 0.023, 0.024, 0.025, 0.026, 0.027, 0.028, 0.029, 0.03)
+    assert choices["dropout"] == tuple(float(f"{n}e-2") for n in range(1, 32))
+    assert choices["stochastic_depth"] == tuple(float(f"{n}e-2") for n in range(10, 32))
+    assert choices["mixup"] == tuple(float(f"{n}e-2") for n in range(42))
+    assert choices["weight_decay"] == tuple(float(f"{n}e-6") for n in range(7, 22))
+    assert choices["optimizer"] == ("rmsprop", "sgd")
+    assert choices["ema"] == (True, False)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_candidates_come_back_exactly_from_json(joint, seed):
+    names = set()
+    points = joint.sample(60, seed)
+    for point in points:
+        candidate = joint.candidate(point)
+        back = Candidate.from_dict(json.loads(json.dumps(candidate.to_dict())))
+        assert back == candidate
+        assert back.name == candidate.name
+        located = joint.locate_candidate(back)
+        assert located.dtype == np.int16
+        np.testing.assert_array_equal(located, point)
+        assert Recipe.from_dict(back.recipe).to_dict() == candidate.recipe
+        names.add(candidate.name)
+    assert len(names) == len(np.unique(points, axis=0))
+
+
+def test_joint_spaces_put_architectures_first(joint):
+    points = joint.sample(20, 0)
+    architectures, recipes = joint.split(points)
+    assert architectures.shape[1] == len(joint.architecture)
+    assert recipes.shape[1] == len(joint.recipe)
+    assert joint.columns == joint.architecture.columns + joint.recipe.columns
+    assert joint.cardinality == joint.architecture.cardinality * joint.recipe.cardinality
+    parts = [joint.architecture.encode(architectures), joint.recipe.encode(recipes)]
+    np.testing.assert_array_equal(joint.encode(points), np.concatenate(parts, axis=1))
+
+
+def test_dimensions_of_one_name_cannot_be_joined(tiny_recipes):
+    with pytest.raises(UserError, match="architecture and recipe space both have a dimension dropout"):
+        JointSpace(tiny_recipes, tiny_recipes)
+
+
+def test_keys_are_of_the_content(tiny_joint):
+    content = tiny_joint.candidate(tiny_joint.sample(1, 0)[0]).to_dict()
+    backwards = {
+        part: dict(reversed(values.items())) if isinstance(values, dict) else values
+        for part, values in reversed(content.items())
+    }
+    assert content_key(backwards) == content_key(content)
+    changed = json.loads(json.dumps(content))
+    changed["recipe"]["lr"] = math.nextafter(changed["recipe"]["lr"], 1)
+    assert content_key(changed) != content_key(content)
+    assert len(content_key(content)) == 16
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("optimizer", ["rmsprop", "adam"], "recipe_space tiny.optimizer: "),
+        ("dropout", [0.5, 1.0], "recipe_space tiny.dropout: Input should be less than 1, given 1.0"),
+        ("lr", {"low": 0, "high": 2}, "recipe_space tiny.lr: Input should be greater than 0, given 0"),
+        ("ema", ["on", "off"], "recipe_space tiny.ema: Input should be a valid boolean, given 'on'"),
+        ("mixup", [-0.1, 0.1], "recipe_space tiny.mixup: Input should be greater than or equal to 0, given -0.1"),
+    ],
+)
+def test_values_that_no_recipe_has_are_refused(conf, key, value, message):
+    with pytest.raises(UserError) as error:
+        recipe_space(parse(RecipeSpaceSettings, conf("recipe_space", "tiny") | {key: value}))
+    assert str(error.value).startswith(message)
+
+
+def test_a_recipe_key_has_no_stages_to_share_with(conf):
+    with pytest.raises(UserError, match=r"recipe_space\.lr\.same_as: unknown key"):
+        parse(RecipeSpaceSettings, conf("recipe_space", "tiny") | {"lr": {"same_as": "stage1"}}, where="recipe_space")
+
+
+@pytest.mark.parametrize("part", ["architecture", "recipe"])
+def test_a_candidate_without_a_part_is_refused(tiny_joint, part):
+    values = tiny_joint.candidate(tiny_joint.sample(1, 0)[0]).to_dict()
+    with pytest.raises(UserError, match=f"some file: no {part}; a candidate has an architecture and a recipe"):
+        Candidate.from_dict({k: v for k, v in values.items() if k != part}, where="some file")

@@ -1,0 +1,174 @@
+"""Settings: strict, frozen, and one clear line for everything that is wrong."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from nars.errors import UserError
+from nars.settings import (
+    ArchitectureSpaceSettings,
+    ConstraintSettings,
+    DataSettings,
+    ProtocolSettings,
+    Range,
+    Settings,
+    StrategySettings,
+    TrainerSettings,
+    parse,
+)
+
+PROTOCOL = {"epochs": 4, "batch_size": 16}
+
+
+class Images(Settings):
+    """What a script's settings look like around the data."""
+
+    data: DataSettings
+
+
+def message_of(settings_class, values, where="group") -> str:
+    with pytest.raises(UserError) as error:
+        parse(settings_class, values, where=where)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 0}, "group.epochs: Input should be greater than 0, given 0"),
+        ({"epochs": "4"}, "group.epochs: Input should be a valid integer, given '4'"),
+        ({"epochs": 4.5}, "group.epochs: Input should be a valid integer, given 4.5"),
+        ({"epochs": True}, "group.epochs: Input should be a valid integer, given True"),
+        ({"epochs": None}, "group.epochs: Input should be a valid integer, given None"),
+        ({"batch_size": 1}, "group.batch_size: Input should be greater than or equal to 2, given 1"),
+        ({"lr_decay": 1.5}, "group.lr_decay: Input should be less than or equal to 1, given 1.5"),
+        ({"momentum": 1.0}, "group.momentum: Input should be less than 1, given 1.0"),
+        ({"lr_decay": float("inf")}, "group.lr_decay: Input should be a finite number, given inf"),
+        ({"lr_decay": float("nan")}, "group.lr_decay: Input should be a finite number, given nan"),
+        (
+            {"augmentation": "mirror"},
+            "group.augmentation: Input should be 'none', 'standard' or 'autoaugment', given 'mirror'",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_path(given, message):
+    assert message_of(ProtocolSettings, PROTOCOL | given) == message
+
+
+def test_an_unknown_key_is_named_with_those_allowed():
+    message = message_of(TrainerSettings, {"acelerator": "cpu"})
+    assert message == "group.acelerator: unknown key; allowed: accelerator, precision, loader_workers"
+
+
+def test_an_unknown_key_comes_before_the_missing_one_that_it_was_meant_to_be():
+    message = message_of(ProtocolSettings, {"epoch": 3, "batch_size": 8})
+    assert message.startswith("group.epoch: unknown key; allowed: epochs, ")
+    assert message.endswith(" (and 1 more)")
+
+
+def test_a_missing_key_is_named():
+    assert message_of(ProtocolSettings, {"epochs": 3}) == "group.batch_size: missing, and there is no default"
+    assert message_of(ProtocolSettings, {"epochs": 3}, where="") == "batch_size: missing, and there is no default"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"evolution": {"survivors": 1}},
+            "group.evolution.survivors: Input should be greater than or equal to 2, given 1",
+        ),
+        (
+            {"evolution": {"crossover_above": 2}},
+            "group.evolution.crossover_above: Input should be less than or equal to",
+        ),
+        ({"evolution": {"surivors": 9}}, "group.evolution.surivors: unknown key"),
+        ({"window": {"max_macs": -1}}, "group.window.max_macs: Input should be greater than 0, given -1"),
+        ({"window": 3}, "group.window: Input should be an object, given 3"),
+        ({"name": "random"}, "group.name: Input should be 'nars', given 'random'"),
+    ],
+)
+def test_nested_keys_have_full_paths(values, message):
+    assert message_of(StrategySettings, values).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"name": "digits", "val_fraction": 2}, "group.data.val_fraction: Input should be less than 1, given 2"),
+        ({"name": "digits", "root": "x"}, "group.data.root: unknown key"),
+        ({"name": "folder"}, "group.data.root: missing, and there is no default"),
+        ({"name": "imagenet200", "root": 3}, "group.data.root: Input should be a valid string, given 3"),
+        ({"name": "cifar"}, "group.data: Input tag 'cifar'"),
+    ],
+)
+def test_alternatives_do_not_show_in_paths(data, message):
+    assert message_of(Images, {"data": data}).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("width", "message"),
+    [
+        ({"low": 8, "high": "16"}, "width.high: Input should be a valid integer, given '16'"),
+        ({"low": 8, "hihg": 16}, "width.hihg: unknown key"),
+        ({"low": 8}, "width.high: missing, and there is no default"),
+        ({"low": 8, "high": 16, "step": 0}, "width.step: Input should be greater than 0, given 0"),
+        ({"low": 9, "high": 8}, "width: high must be low + a multiple of step, not 9..8 by 1, given {"),
+        ({"low": 8, "high": 17, "step": 4}, "width: high must be low + a multiple of step, not 8..17 by 4, given {"),
+        ({"same_as": "stem"}, "width.same_as: String should match pattern"),
+        ({"same_as": "stage1", "step": 4}, "width.step: unknown key"),
+        ([], "width: Tuple should have at least 1 item"),
+        ([8, None], "width.1: Input should be a number, text, true or false, given None"),
+        (None, "width: Input should be a number, text, true or false, given None"),
+    ],
+)
+def test_an_error_in_choices_speaks_of_the_kind_that_was_meant(conf, width, message):
+    values = conf("search_space", "tiny")
+    values["stages"][1]["width"] = width
+    assert message_of(ArchitectureSpaceSettings, values).startswith(f"group.stages.1.{message}")
+
+
+@pytest.mark.parametrize("removed", ["expansion_first", "expansion_rest", "kernel_first"])
+def test_half_a_pair_is_refused(conf, removed):
+    values = conf("search_space", "tiny")
+    del values["stages"][1][removed]
+    key = removed.split("_")[0]
+    expected = f"group.stages.1: give either {key}, or both {key}_first and {key}_rest, given"
+    assert message_of(ArchitectureSpaceSettings, values).startswith(expected)
+
+
+def test_two_spellings_at_once_are_refused(conf):
+    values = conf("search_space", "tiny")
+    values["stages"][1]["kernel"] = 3
+    assert "give either kernel, or both kernel_first and kernel_rest" in message_of(ArchitectureSpaceSettings, values)
+
+
+@pytest.mark.parametrize("cost", ["macs", "params"])
+def test_crossed_limits_are_refused(cost):
+    values = {f"min_{cost}": 5e8, f"max_{cost}": 4e8}
+    assert message_of(ConstraintSettings, values).startswith(f"group: min_{cost} is above max_{cost}, given ")
+    assert parse(ConstraintSettings, {f"min_{cost}": 4e8, f"max_{cost}": 4e8})
+    assert message_of(ConstraintSettings, values, where="").startswith("ConstraintSettings: min_")
+
+
+def test_what_is_no_json_is_refused():
+    assert "not JSON serializable" in message_of(ConstraintSettings, {"max_macs": {1, 2}})
+
+
+def test_settings_cannot_be_changed():
+    settings = parse(ProtocolSettings, PROTOCOL)
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.epochs = 5
+
+
+def test_whole_numbers_are_taken_for_real_ones_and_no_others():
+    assert parse(ConstraintSettings, {"max_macs": 600_000_000}).max_macs == 6e8
+    assert message_of(ConstraintSettings, {"num_classes": 10.0}).startswith("group.num_classes: ")
+
+
+def test_settings_come_back_from_json(conf):
+    space = parse(ArchitectureSpaceSettings, conf("search_space", "fbnetv3"))
+    assert parse(ArchitectureSpaceSettings, json.loads(space.model_dump_json(exclude_none=True))) == space
+    assert parse(Range, {"low": 20, "high": 30, "unit": 1e-3}).unit == 0.001
