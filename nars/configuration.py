@@ -1,10 +1,48 @@
-"""From a composed Hydra configuration to settings, for the three scripts."""
+"""From the command line to settings, for the three scripts: what Hydra composes, and its errors in one line."""
 
+import os
+import sys
+from collections.abc import Callable
+
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from nars.errors import UserError
 from nars.settings import SettingsType, parse
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run a `hydra.main` function. What the user can put right ends in one line and exit code 2, Ctrl-C in 130."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, not in Hydra's own report
+    try:
+        main()
+    except UserError as error:
+        _fail(str(error))
+    except MissingConfigException as error:
+        _fail(_missing_option(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        _fail("; ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip()))
+    except ValueError as error:
+        if "Config group override" not in str(error):  # what Hydra says of constraint=0
+            raise
+        _fail("a group takes the name of an option, not a number; limits are given as constraint.max_macs=...")
+    except KeyboardInterrupt:
+        print("\nstopped; every finished training is kept, the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    wanted = error.missing_cfg_file or ""
+    if not error.options:
+        return str(error).splitlines()[0]
+    group, _, option = wanted.rpartition("/")
+    return f"{group}={option}: no such option; allowed: {', '.join(error.options)}"
 
 
 def settings_from(config: DictConfig, settings_class: type[SettingsType]) -> SettingsType:
@@ -13,6 +51,4 @@ def settings_from(config: DictConfig, settings_class: type[SettingsType]) -> Set
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key}: must be given on the command line: {error.full_key}=...") from None
-    except InterpolationKeyError as error:
-        raise UserError(str(error).splitlines()[0]) from None
     return parse(settings_class, values)

@@ -17,11 +17,11 @@ from nars.spaces.candidate import Candidate
 from nars.spaces.recipe import Recipe
 from nars.training.run import TrainingJob, run_training, training_identity
 
-CANDIDATES = Path(__file__).parents[1] / "conf" / "candidate"
+CANDIDATES = Path(__file__).parents[1] / "conf" / "candidates"
 
 
 def load_candidate(name: str) -> Candidate:
-    """The candidate of a YAML file, or of a name in conf/candidate; UserError if there is none or it is invalid."""
+    """The candidate of a YAML file, or of a name in conf/candidates; UserError if there is none or it is invalid."""
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else CANDIDATES / f"{name}.yaml"
     if not path.is_file():
         published = ", ".join(sorted(file.stem for file in CANDIDATES.glob("*.yaml")))

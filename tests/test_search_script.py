@@ -12,12 +12,18 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-SMOKE = [sys.executable, "search.py", "experiment=smoke", "protocol.steps_per_epoch=6", "predictor.pretrain.epochs=2"]
+SMOKE = ["experiment=smoke", "protocol.steps_per_epoch=6", "predictor.pretrain.epochs=2"]
+
+
+def command(*arguments: str, runs: Path) -> list[str]:
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    return [sys.executable, "search.py", *flags, *SMOKE, f"runs_dir={runs}", *overrides]
 
 
 def run(*arguments: str, runs: Path) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [*SMOKE, f"runs_dir={runs}", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+        command(*arguments, runs=runs), cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
     )
 
 
@@ -65,7 +71,7 @@ def test_a_killed_run_loses_and_repeats_nothing(finished, tmp_path):
     ]
     for moment in moments:
         process = subprocess.Popen(
-            [*SMOKE, f"runs_dir={tmp_path}"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command(runs=tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + 200
         while not moment():
@@ -108,6 +114,8 @@ def test_a_torn_last_line_is_repaired(finished):
         (["constraint.max_macs=0"], "constraint.max_macs: Input should be greater than 0"),
         (["constraint.max_macs=1000"], "cannot be met: the smallest architecture of search_space=tiny needs"),
         (["constraint.max_mac=1e6"], "max_mac"),
+        (["constraint=0"], "constraint.max_macs=..."),
+        (["constraint=flops_1m"], "constraint=flops_1m: no such option; allowed: flops_1g"),
         (["strategy.batch=two"], "strategy.batch: Input should be a valid integer"),
         (["data=folder"], "data.root: must be given"),
         (["data=folder", "data.root=/nowhere"], "/nowhere"),
@@ -119,7 +127,7 @@ def test_wrong_input_gets_one_clear_line(arguments, message, tmp_path):
     done = run(*arguments, runs=tmp_path)
     assert done.returncode != 0
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
     assert not ledger(tmp_path)
 
 
@@ -151,10 +159,14 @@ def test_a_corrupted_predictor_file_is_refused(finished, tmp_path):
 
 def test_help_names_every_group_without_importing_torch():
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "search.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-X", "importtime", "search.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "| hydra" in done.stderr
     assert "| torch" not in done.stderr
     groups = [folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()]
-    for group in set(groups) - {"hydra", "candidate"}:
+    for group in set(groups) - {"hydra", "candidates"}:
         assert f"\n  {group} " in done.stdout
