@@ -3,20 +3,21 @@
 import hydra
 from omegaconf import DictConfig
 
-from nars.configuration import run_script, settings_from
+from nars.configuration import one_line_errors, run_script, settings_from
 from nars.settings import SearchSettings
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="search")
 def main(config: DictConfig) -> None:
     """Compose, check, search."""
-    settings = settings_from(config, SearchSettings)
+    with one_line_errors():
+        settings = settings_from(config, SearchSettings)
 
-    from rich.console import Console
+        from rich.console import Console
 
-    from nars.pipeline import Search  # torch is imported here, after the settings have been checked
+        from nars.pipeline import Search  # torch is imported here, after the settings have been checked
 
-    Search(settings=settings, console=Console()).run()
+        Search(settings=settings, console=Console()).run()
 
 
 if __name__ == "__main__":

@@ -3,20 +3,21 @@
 import hydra
 from omegaconf import DictConfig
 
-from nars.configuration import run_script, settings_from
+from nars.configuration import one_line_errors, run_script, settings_from
 from nars.settings import TrainSettings
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> None:
     """Compose, check, train."""
-    settings = settings_from(config, TrainSettings)
+    with one_line_errors():
+        settings = settings_from(config, TrainSettings)
 
-    from rich.console import Console
+        from rich.console import Console
 
-    from nars.final_training import train_candidate  # torch is imported here, after the settings have been checked
+        from nars.final_training import train_candidate  # torch is imported here, after the settings have been checked
 
-    train_candidate(settings, Console())
+        train_candidate(settings, Console())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -13,10 +14,20 @@ from nars.settings import SettingsType, parse
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Run a `hydra.main` function. What the user can put right ends in one line and exit code 2, Ctrl-C in 130."""
+    """Run a `hydra.main` function; its errors and Hydra's own end as `one_line_errors` says."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, not in Hydra's own report
-    try:
+    with one_line_errors():
         main()
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What the user can put right ends the program with one line and exit code 2, Ctrl-C with 130.
+
+    Scripts also use it inside their `hydra.main` function, because Hydra announces every exception that leaves it.
+    """
+    try:
+        yield
     except UserError as error:
         _fail(str(error))
     except MissingConfigException as error:
