@@ -304,7 +304,6 @@ class PretrainSettings(Settings):
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 256
     lr: PositiveFloat = 5e-3
-    seed: NonNegativeInt = 0
 
 
 class FitSettings(Settings):
@@ -333,8 +332,8 @@ class PredictorSettings(Settings):
 
     head: Literal["network", "process", "blend"] = "blend"
     embedding: PositiveInt = 24
-    encoder_hidden: PositiveInt = 128
-    head_hidden: PositiveInt = 128
+    encoder_hidden: PositiveInt = 64
+    head_hidden: PositiveInt = 64
     members: PositiveInt = 5
     pretrained: bool = True
     pretrain: PretrainSettings = PretrainSettings()

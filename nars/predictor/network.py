@@ -48,7 +48,7 @@ class ProxyHead(nn.Module):
 
 
 class AccuracyHead(nn.Module):
-    """Embedding and recipe (members, n, width + recipe columns) -> standardised accuracy (members, n)."""
+    """Embedding and recipe (members, n, width + recipe columns) -> target (members, n)."""
 
     def __init__(self, members: int, inputs: int, hidden: int, *, generator: torch.Generator):
         super().__init__()
@@ -101,35 +101,21 @@ class ProxyNetwork(nn.Module):
 
 
 class AccuracyNetwork(nn.Module):
-    """Encoder and accuracy head, with the scale of the accuracies: what fitting learns.
-
-    `encoder` is None where there is no architecture to encode. `noise` is the standard deviation of the residuals.
-    """
+    """Encoder and accuracy head; `encoder` is None where there is no architecture to encode."""
 
     def __init__(self, encoder: Encoder | None, head: AccuracyHead, *, inputs: int):
         super().__init__()
         self.encoder = encoder
         self.head = head
         self.inputs = inputs
-        self.register_buffer("mean", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
-        self.register_buffer("noise", torch.zeros((), dtype=torch.float64))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standardised accuracies (members, n) of features (n, architecture columns then recipe columns)."""
+        """Targets (members, n) of features (n, architecture columns then recipe columns)."""
         x = _for_members(x, self.head.output)
+        recipe = 2 * x[..., self.inputs :] - 1  # as wide and as central as the embedding
         if self.encoder is None:
-            return self.head(x)
-        return self.head(torch.cat([self.encoder(x[..., : self.inputs]), x[..., self.inputs :]], dim=-1))
-
-    def set_scale(self, accuracies: Tensor) -> None:
-        """Learn `mean` and `scale` from accuracies float64 (n,)."""
-        self.mean = accuracies.mean()
-        self.scale = _positive_scale(accuracies[:, None])[0]
-
-    def standardise(self, accuracies: Tensor) -> Tensor:
-        """Targets float32 (n,) of accuracies float64 (n,)."""
-        return ((accuracies - self.mean) / self.scale).float()
+            return self.head(recipe)
+        return self.head(torch.cat([self.encoder(x[..., : self.inputs]), recipe], dim=-1))
 
 
 def proxy_loss(network: ProxyNetwork, x: Tensor, targets: Tensor) -> Tensor:
@@ -138,10 +124,11 @@ def proxy_loss(network: ProxyNetwork, x: Tensor, targets: Tensor) -> Tensor:
     return F.huber_loss(predicted, targets.expand_as(predicted), reduction="none").mean(dim=(1, 2)).sum()
 
 
-def accuracy_loss(network: AccuracyNetwork, x: Tensor, targets: Tensor) -> Tensor:
-    """Huber loss on standardised accuracies, mean over rows, summed over members (scalar)."""
+def accuracy_loss(network: AccuracyNetwork, x: Tensor, targets: Tensor, taken: Tensor) -> Tensor:
+    """Huber loss on targets (n,), mean over the rows that a member takes (n, members), summed over members (scalar)."""
     predicted = network(x)
-    return F.huber_loss(predicted, targets.expand_as(predicted), reduction="none").mean(dim=1).sum()
+    losses = F.huber_loss(predicted, targets.expand_as(predicted), reduction="none").T * taken
+    return (losses.sum(dim=0) / taken.sum(dim=0).clamp_min(1)).sum()
 
 
 def _for_members(x: Tensor, layer: MemberLinear) -> Tensor:

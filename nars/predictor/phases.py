@@ -11,11 +11,11 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
-Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Loss = Callable[..., Tensor]  # (network, x, targets, ...) -> scalar
 
 
 class Phase(pl.LightningModule):
-    """Minimise `loss(network, x, targets)` over `parameters` with AdamW; if `decay`, lr falls to 0 along a cosine."""
+    """Minimise `loss(network, *batch)` over `parameters` with AdamW; if `decay`, lr falls to 0 along a cosine."""
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class Phase(pl.LightningModule):
         self.weight_decay = weight_decay
         self.decay = decay
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
         """The loss of one batch."""
         return self.loss(self.network, *batch)
 
     def configure_optimizers(self):
         """AdamW, and the schedule if any."""
-        optimizer = torch.optim.AdamW(self.trained, lr=self.lr, weight_decay=self.weight_decay)
+        optimizer = torch.optim.AdamW(self.trained, lr=self.lr, weight_decay=self.weight_decay, fused=True)
         if not self.decay:
             return optimizer
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.trainer.estimated_stepping_batches)

@@ -10,11 +10,15 @@ from scipy.stats import kendalltau
 
 from nars.errors import UserError
 from nars.predictor import phases
+from nars.predictor.model import AccuracyModel, folds, left_out
 from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder, ProxyNetwork, accuracy_loss, proxy_loss
-from nars.predictor.storage import check_settings, check_specification, read, write
+from nars.predictor.process import GaussianProcess
+from nars.predictor.storage import AGAIN, check_settings, check_specification, read, write
+from nars.predictor.targets import Targets
 from nars.settings import PredictorSettings, parse
 
 CHUNK = 4096  # rows predicted at once: fits the cache, and bounds the memory of predicting a large pool
+MIN_BATCHES, MIN_BATCH = 8, 4  # few records are split into more batches, or an epoch would hardly move the weights
 
 _PRETRAIN, _FIT = 0, 1  # stages of the seed
 
@@ -43,7 +47,7 @@ class Predictor:
         self.specification = specification
         self.seed = seed
         self._proxy: ProxyNetwork | None = None
-        self._accuracy: AccuracyNetwork | None = None
+        self._model: AccuracyModel | None = None
 
     @property
     def is_pretrained(self) -> bool:
@@ -53,7 +57,7 @@ class Predictor:
     @property
     def is_fitted(self) -> bool:
         """Whether `predict` can be called."""
-        return self._accuracy is not None
+        return self._model is not None
 
     def pretrain(
         self,
@@ -89,7 +93,7 @@ class Predictor:
         )
         report = (lambda fraction: progress("pretrain", fraction)) if progress else None
         phases.run(phase, loader, epochs=settings.epochs, progress=report)
-        self._proxy, self._accuracy = network.eval(), None
+        self._proxy, self._model = network.eval(), None
         return self._check(x[held], targets[held].numpy())
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -99,49 +103,68 @@ class Predictor:
         shapes or values not finite.
         """
         x = self._features(x)
-        accuracies = torch.as_tensor(np.asarray(y, dtype=np.float64))
+        accuracies = np.asarray(y, dtype=np.float64)
         if accuracies.shape != (len(x),) or not len(x):
-            raise UserError(f"fitting needs one accuracy per point, given {tuple(accuracies.shape)} for {len(x)}")
-        if not accuracies.isfinite().all():
+            raise UserError(f"fitting needs one accuracy per point, given {accuracies.shape} for {len(x)}")
+        if not np.isfinite(accuracies).all():
             raise UserError("fitting: an accuracy is not finite")
-        settings, generator = self.settings.fit, self._generator(_FIT)
-        network = self._new_accuracy_network(generator)
-        network.set_scale(accuracies)
-        loader = phases.batches(x, network.standardise(accuracies), batch_size=settings.batch_size, generator=generator)
-        frozen = phases.Phase(
-            network,
-            accuracy_loss,
-            parameters=list(network.head.parameters()),
-            lr=settings.lr,
-            weight_decay=settings.weight_decay,
-            decay=False,
-        )
-        phases.run(frozen, loader, epochs=settings.frozen_epochs)
-        whole = phases.Phase(
-            network,
-            accuracy_loss,
-            parameters=list(network.parameters()),
-            lr=settings.whole_lr,
-            weight_decay=settings.weight_decay,
-            decay=True,
-        )
-        phases.run(whole, loader, epochs=settings.whole_epochs)
-        self._accuracy = network.eval()
-        network.noise = (accuracies - torch.as_tensor(self._members(x).mean(axis=0))).square().mean().sqrt()
+        generator = self._generator(_FIT)
+        targets = Targets.of(accuracies, self.settings.fit.targets)
+        y = torch.as_tensor(targets.of_accuracies(accuracies))
+        network = process = None
+        if self.settings.head != "process":
+            network = self._new_accuracy_network(generator)
+            taken = folds(len(x), self.settings.members, generator=generator)
+            self._train(network, x, y.float(), taken, generator)
+        if self.settings.head != "network":
+            steps = self.settings.fit.process_steps
+            process = GaussianProcess.fitted(self._with_statistics(x), y, steps=steps, generator=generator)
+        self._model = AccuracyModel(targets, network=network, process=process).eval()
+        with torch.inference_mode():
+            self._model.calibrate(y, left_out(network(x), taken) if network else None)
+
+    def _train(
+        self,
+        network: AccuracyNetwork,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        taken: torch.Tensor,
+        generator: torch.Generator,
+    ) -> None:
+        """The paper's two phases: encoder frozen, then the whole network at a lower, decaying lr."""
+        s = self.settings.fit
+        batch_size = min(s.batch_size, max(len(x) // MIN_BATCHES, MIN_BATCH))
+        loader = phases.batches(x, y, taken, batch_size=batch_size, generator=generator)
+        for parameters, lr, epochs, decay in (
+            (network.head.parameters(), s.lr, s.frozen_epochs, False),
+            (network.parameters(), s.whole_lr, s.whole_epochs, True),
+        ):
+            phase = phases.Phase(
+                network, accuracy_loss, parameters=list(parameters), lr=lr, weight_decay=s.weight_decay, decay=decay
+            )
+            phases.run(phase, loader, epochs=epochs)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Accuracies float64 (n,) of encoded points (n, f). UserError before `fit`."""
-        return self._members(self._features(x)).mean(axis=0)
+        return self._in_chunks(x, lambda rows, wide: (self._model.mean(rows, wide),))[0]
 
     def predict_with_std(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Accuracies (n,) and their standard deviations (n,): disagreement of the members and noise."""
-        members = self._members(self._features(x))
-        return members.mean(axis=0), np.sqrt(members.var(axis=0) + float(self._accuracy.noise) ** 2)
+        """Accuracies (n,) and the standard deviations (n,) of measuring them, both float64; UserError before `fit`.
+
+        A deviation is half the distance between the accuracies one deviation of the target below and above.
+        """
+
+        def ends(rows: torch.Tensor, wide: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            mean, std = self._model.mean(rows, wide), self._model.deviation(rows, wide)
+            return mean, mean - std, mean + std
+
+        mean, low, high = self._in_chunks(x, ends)
+        return mean, (high - low) / 2
 
     def save(self, path: str | Path) -> None:
         """Write everything to a safetensors file; a reader sees the old file or the new one, never a part."""
         tensors = {}
-        for part, network in (("proxy", self._proxy), ("accuracy", self._accuracy)):
+        for part, network in (("proxy", self._proxy), ("model", self._model)):
             if network is not None:
                 tensors |= {f"{part}.{name}": tensor for name, tensor in network.state_dict().items()}
         write(
@@ -180,16 +203,14 @@ class Predictor:
             specification=metadata["specification"],
             seed=metadata["seed"],
         )
-        for part, build in (("proxy", predictor._new_proxy_network), ("accuracy", predictor._new_accuracy_network)):
-            state = {
-                name.removeprefix(part + "."): tensor for name, tensor in tensors.items() if name.startswith(part + ".")
-            }
+        for part, build in (("proxy", predictor._empty_proxy_network), ("model", predictor._empty_model)):
+            state = {n.removeprefix(part + "."): t for n, t in tensors.items() if n.startswith(part + ".")}
             if state:
-                network = build(torch.Generator())
                 try:
+                    network = build(state)
                     network.load_state_dict(state)
-                except RuntimeError:
-                    raise UserError(f"{path}: its weights do not fit its settings; pretrain again") from None
+                except (KeyError, RuntimeError):
+                    raise UserError(f"{path}: its weights do not fit its settings; {AGAIN}") from None
                 setattr(predictor, f"_{part}", network.eval())
         return predictor
 
@@ -217,14 +238,31 @@ class Predictor:
     def _features(self, x: np.ndarray) -> torch.Tensor:
         return _rows(x, self.architecture_columns + self.recipe_columns, "architecture and recipe")
 
+    def _empty_proxy_network(self, _: dict[str, torch.Tensor]) -> ProxyNetwork:
+        return self._new_proxy_network(torch.Generator())
+
+    def _empty_model(self, state: dict[str, torch.Tensor]) -> AccuracyModel:
+        network = process = None
+        if "network.head.output.weight" in state:
+            network = self._new_accuracy_network(torch.Generator())
+        if "process.points" in state:
+            process = GaussianProcess(*state["process.points"].shape)
+        return AccuracyModel(Targets(len(state["targets.targets"])), network=network, process=process)
+
+    def _with_statistics(self, x: torch.Tensor) -> torch.Tensor:
+        """Features (n, f) and, once pretrained, the standardised statistics that the proxy head predicts."""
+        if self._proxy is None:
+            return x
+        with torch.inference_mode():
+            return torch.cat([x, self._proxy(x[:, : len(self.architecture_columns)]).mean(dim=0)], dim=1)
+
     @torch.inference_mode()
-    def _members(self, x: torch.Tensor) -> np.ndarray:
-        """Accuracies float64 (members, n)."""
-        if self._accuracy is None:
+    def _in_chunks(self, x: np.ndarray, of: Callable[[torch.Tensor, torch.Tensor], tuple]) -> list[np.ndarray]:
+        """Accuracies float64 (n,) of each target (n,) that `of` returns for features and features with statistics."""
+        if self._model is None:
             raise UserError("the predictor has not been fitted to any accuracy yet")
-        parts = [self._accuracy(chunk) for chunk in x.split(CHUNK)]
-        standardised = torch.cat(parts, dim=1).double()
-        return (standardised * self._accuracy.scale + self._accuracy.mean).numpy()
+        parts = [of(chunk, self._with_statistics(chunk)) for chunk in self._features(x).split(CHUNK)]
+        return [self._model.targets.to_accuracies(torch.cat(column).numpy()) for column in zip(*parts, strict=True)]
 
     @torch.inference_mode()
     def _check(self, x: torch.Tensor, statistics: np.ndarray) -> dict[str, dict[str, float]]:

@@ -42,11 +42,13 @@ def test_scale_of_statistics_is_inverted_and_logarithms_only_taken_of_positive_o
     torch.testing.assert_close(network.restore(standardised), values, rtol=1e-4, atol=1e-5)
 
 
-def test_losses_are_huber_summed_over_members():
+def test_losses_are_huber_of_the_rows_taken_summed_over_members():
     x = torch.rand(9, 7, generator=generator(1))
     network, y = accuracy_network(), 3 * torch.randn(9, generator=generator(2))
-    expected = sum(huber_loss(network(x)[i], y) for i in range(3))
-    torch.testing.assert_close(accuracy_loss(network, x, y), expected)
+    taken = torch.ones(9, 3)
+    taken[:4, 1] = taken[:, 2] = 0
+    expected = huber_loss(network(x)[0], y) + huber_loss(network(x)[1, 4:], y[4:])
+    torch.testing.assert_close(accuracy_loss(network, x, y, taken), expected)
     proxy, y = ProxyNetwork(3, 7, 8, 4, 2, generator=generator()), 3 * torch.randn(9, 2, generator=generator(2))
     torch.testing.assert_close(proxy_loss(proxy, x, y), sum(huber_loss(proxy(x)[i], y) for i in range(3)))
 
@@ -54,17 +56,10 @@ def test_losses_are_huber_summed_over_members():
 def test_the_gradient_of_a_member_does_not_depend_on_the_others():
     x, y = torch.rand(9, 7, generator=generator(1)), torch.randn(9, generator=generator(2))
     network = accuracy_network()
-    accuracy_loss(network, x, y).backward()
+    accuracy_loss(network, x, y, torch.ones(9, 3)).backward()
     before = network.head.hidden.weight.grad[0].clone()
     with torch.no_grad():
         network.head.output.weight[1:] *= 10
     network.zero_grad()
-    accuracy_loss(network, x, y).backward()
+    accuracy_loss(network, x, y, torch.ones(9, 3)).backward()
     torch.testing.assert_close(network.head.hidden.weight.grad[0], before)
-
-
-def test_constant_accuracies_have_a_scale():
-    network = accuracy_network()
-    network.set_scale(torch.full((4,), 0.7, dtype=torch.float64))
-    assert float(network.scale) == 1
-    torch.testing.assert_close(network.standardise(torch.full((4,), 0.7, dtype=torch.float64)), torch.zeros(4))

@@ -14,7 +14,8 @@ def setting(seed=0):
     network = AccuracyNetwork(Encoder(2, 5, 8, 4, generator=g), AccuracyHead(2, 5, 8, generator=g), inputs=5)
     x = torch.rand(40, 6, generator=g)
     y = 4 * x[:, 5] - 2  # the recipe's column, which the head sees without the encoder
-    return network, x, y, phases.batches(x, y, batch_size=16, generator=g)
+    taken = torch.ones(40, 2)
+    return network, (x, y, taken), phases.batches(x, y, taken, batch_size=16, generator=g)
 
 
 def phase(network, parameters, decay=False):
@@ -22,20 +23,20 @@ def phase(network, parameters, decay=False):
 
 
 def test_the_frozen_phase_leaves_the_encoder_as_it_was_and_trains_the_head():
-    network, x, y, loader = setting()
-    before, loss = copy.deepcopy(network.state_dict()), accuracy_loss(network, x, y).item()
+    network, rows, loader = setting()
+    before, loss = copy.deepcopy(network.state_dict()), accuracy_loss(network, *rows).item()
     phases.run(phase(network, list(network.head.parameters())), loader, epochs=20)
     for name, tensor in network.state_dict().items():
         if name.startswith("encoder."):
             assert torch.equal(tensor, before[name]), name
         elif name.startswith("head."):
             assert not torch.equal(tensor, before[name]), name
-    assert accuracy_loss(network, x, y).item() < loss / 2
+    assert accuracy_loss(network, *rows).item() < loss / 2
     assert all(p.requires_grad for p in network.parameters())
 
 
 def test_the_whole_phase_trains_everything_and_its_lr_falls_to_zero():
-    network, _, _, loader = setting()
+    network, _, loader = setting()
     before = copy.deepcopy(network.state_dict())
     whole = phase(network, list(network.parameters()), decay=True)
     phases.run(whole, loader, epochs=3)
@@ -56,7 +57,7 @@ def test_batches_hold_every_row_once_in_an_order_of_the_generator_alone():
 
 
 def test_training_prints_nothing_and_reports_progress(capfd, recwarn):
-    network, _, _, loader = setting()
+    network, _, loader = setting()
     fractions = []
     phases.run(phase(network, list(network.parameters())), loader, epochs=2, progress=fractions.append)
     assert fractions == [0.5, 1.0]

@@ -79,15 +79,43 @@ def test_a_planted_additive_function_is_ranked(space):
     assert kendalltau(predictor.predict(x[200:]), y[200:]).statistic > 0.95
 
 
+def test_deviations_cover_accuracies_of_unseen_rows(space):
+    x = rows(space, 1200)
+    clean = x @ np.linspace(-1, 1, x.shape[1])
+    y = clean + 0.2 * np.random.default_rng(1).standard_normal(len(x))
+    for settings in (PredictorSettings(head="process"), PredictorSettings(head="network", members=5)):
+        predictor = new(space, settings)
+        predictor.fit(x[:200], y[:200])
+        mean, std = predictor.predict_with_std(x[200:])
+        error = np.abs(mean - y[200:])
+        assert 0.55 < (error < std).mean() < 0.85
+        assert (error < 2 * std).mean() > 0.9
+
+
+def test_outliers_do_not_spoil_the_ranking(space):
+    x = rows(space, 1200)
+    y = 0.7 + 0.1 * x @ np.linspace(-1, 1, x.shape[1])
+    seen = y[:200].copy()
+    seen[::20] = 0.0  # trainings that diverged
+    taus = {}
+    for targets in ("normal_scores", "standardised"):
+        predictor = new(space, PredictorSettings(head="process", fit=FitSettings(targets=targets)))
+        predictor.fit(x[:200], seen)
+        taus[targets] = kendalltau(predictor.predict(x[200:]), y[200:]).statistic
+    assert taus["normal_scores"] > max(0.7, taus["standardised"] + 0.05)
+
+
 def test_pretraining_helps_where_statistics_drive_the_accuracy(space):
     taus = {}
     for pretrained in (True, False):
         taus[pretrained] = []
-        for seed in range(3):
+        for seed in range(2):
             x = rows(space, 2000, seed)
             statistics = planted_statistics(x)
             y = -((np.log(statistics[:, 0]) - np.log(statistics[:, 0]).mean()) ** 2)
-            predictor = new(space, PredictorSettings(pretrain=PretrainSettings(epochs=40)), seed=seed)
+            predictor = new(
+                space, PredictorSettings(head="network", members=3, pretrain=PretrainSettings(epochs=30)), seed=seed
+            )
             if pretrained:
                 predictor.pretrain(x, statistics)
             predictor.fit(x[:24], y[:24])
@@ -124,10 +152,18 @@ def test_same_seed_and_rows_give_the_same_predictions_whatever_was_fitted_before
     assert not np.allclose(once.predict(x), other.predict(x))
 
 
+HEADS = ("network", "process", "blend")
+
+
+def with_head(head, members=2):
+    return SMALL.model_copy(update={"head": head, "members": members})
+
+
 @pytest.mark.parametrize("n", [1, 2, 4, 33])
-def test_few_records_fit(space, n):
+@pytest.mark.parametrize("head", HEADS)
+def test_few_records_fit(space, head, n):
     x = rows(space, n, recipe=2)
-    predictor = new(space, recipe=RECIPE)
+    predictor = new(space, with_head(head), recipe=RECIPE)
     predictor.fit(x, np.linspace(0.1, 0.9, n))
     mean, std = predictor.predict_with_std(x)
     assert mean.shape == std.shape == (n,)
@@ -136,13 +172,14 @@ def test_few_records_fit(space, n):
     assert (std >= 0).all()
 
 
-def test_constant_accuracies_are_predicted_as_that_constant(space):
+@pytest.mark.parametrize("head", HEADS)
+def test_constant_accuracies_are_predicted_as_that_constant(space, head):
     x = rows(space, 40)
-    predictor = new(space)
+    predictor = new(space, with_head(head))
     predictor.fit(x, np.full(40, 0.7))
     mean, std = predictor.predict_with_std(x)
-    np.testing.assert_allclose(mean, 0.7, atol=0.2)
-    assert np.isfinite(std).all()
+    np.testing.assert_allclose(mean, 0.7)
+    np.testing.assert_allclose(std, 0, atol=1e-12)
 
 
 def test_recipe_only_has_no_encoder(space):
@@ -160,16 +197,17 @@ def test_predictions_do_not_depend_on_the_batch_they_are_in(space):
     predictor = new(space)
     predictor.fit(x[:50], x[:50].sum(axis=1))
     whole = predictor.predict(x)
-    np.testing.assert_allclose(whole[[7, 4999]], predictor.predict(x[[7, 4999]]), rtol=1e-5)
+    np.testing.assert_allclose(whole[[7, 4999]], predictor.predict(x[[7, 4999]]), rtol=1e-4)
     np.testing.assert_array_equal(predictor.predict_with_std(x)[0], whole)
     assert predictor.predict(x[:0]).shape == (0,)
 
 
-@pytest.mark.parametrize("fitted", [True, False])
-def test_a_saved_predictor_predicts_the_same(space, tmp_path, fitted):
+@pytest.mark.parametrize(("head", "fitted"), [*((head, True) for head in HEADS), ("blend", False)])
+def test_a_saved_predictor_predicts_the_same(space, tmp_path, head, fitted):
+    settings = with_head(head)
     x = rows(space, 200, recipe=2)
     y = x.sum(axis=1)
-    predictor = new(space, recipe=RECIPE, seed=3)
+    predictor = new(space, settings, recipe=RECIPE, seed=3)
     predictor.pretrain(x[:, :-2], planted_statistics(x[:, :-2]))
     if fitted:
         predictor.fit(x, y)
@@ -178,7 +216,7 @@ def test_a_saved_predictor_predicts_the_same(space, tmp_path, fitted):
     assert [p.name for p in (tmp_path / "new folder").iterdir()] == ["predictor.safetensors"]
     assert loaded.is_pretrained
     assert loaded.is_fitted == fitted
-    assert (loaded.settings, loaded.seed, loaded.statistics) == (SMALL, 3, ("first", "second"))
+    assert (loaded.settings, loaded.seed, loaded.statistics) == (settings, 3, ("first", "second"))
     if not fitted:
         with pytest.raises(UserError, match="has not been fitted"):
             loaded.predict(x)

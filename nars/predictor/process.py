@@ -1,0 +1,134 @@
+"""Gaussian process regression: a linear part plus a Matern-5/2 part with a length scale per column."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+CHUNK = 1024  # rows at once: their kernel with a few hundred records fits the cache
+TUNED_ROWS = 400  # hyperparameters are tuned on at most so many records; the cost grows with the cube
+NOISE_FLOOR = 1e-4  # variance; keeps the kernel matrix well conditioned, also in single precision
+HYPERPARAMETERS = ("log_length", "log_linear", "log_variance", "log_noise")
+
+
+class GaussianProcess(nn.Module):
+    """Posterior given `rows` records of `inputs` columns; targets are expected to have mean 0 and variance 1.
+
+    Hyperparameters are those of greatest marginal likelihood times prior. The prior's length scale grows with the
+    root of the number of columns (Hvarfner et al. 2024), which keeps many columns from being many chances to overfit.
+    """
+
+    def __init__(self, rows: int, inputs: int):
+        super().__init__()
+        shapes = {
+            "centre": (inputs,),
+            "spread": (inputs,),
+            "points": (rows, inputs),
+            "targets": (rows,),
+            "coefficients": (rows,),
+            "inverse": (rows, rows),
+            "log_length": (inputs,),
+            "log_linear": (inputs,),
+            "log_variance": (),
+            "log_noise": (),
+        }
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+
+    @classmethod
+    def fitted(cls, x: Tensor, y: Tensor, *, steps: int, generator: torch.Generator) -> "GaussianProcess":
+        """The process tuned to and conditioned on x float (n, f) and targets y float (n,), n >= 1."""
+        this = cls(*x.shape)
+        x, this.targets = x.double(), y.double()
+        this.centre = x.mean(dim=0)
+        spread = x.std(dim=0, unbiased=False)
+        this.spread = torch.where(spread > 1e-6, spread, torch.ones_like(spread))
+        this.points = (x - this.centre) / this.spread
+        some = torch.randperm(len(x), generator=generator)[:TUNED_ROWS]
+        tuned = tune(this.points[some], this.targets[some], steps=steps)
+        for name, value in tuned.items():
+            setattr(this, name, value)
+        covariance = kernel(this.points, this.points, tuned)
+        covariance.diagonal().add_(noise(tuned))
+        # Row by row, as a file holds it: a sum in another order would differ in its last digits after loading.
+        this.inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance)).contiguous()
+        this.coefficients = this.inverse @ this.targets
+        return this
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Posterior mean float64 (n,) of x float32 (n, f), computed in single precision."""
+        points, coefficients = self.points.float(), self.coefficients.float()
+        hyperparameters = {name: value.float() for name, value in self.hyperparameters().items()}
+        x = (x - self.centre.float()) / self.spread.float()
+        return torch.cat([kernel(c, points, hyperparameters) @ coefficients for c in x.split(CHUNK)]).double()
+
+    def variance(self, x: Tensor) -> Tensor:
+        """Variance float64 (n,) of a new measurement at each of x (n, f), its noise included."""
+        hyperparameters = self.hyperparameters()
+        x = (x.double() - self.centre) / self.spread
+        parts = []
+        for chunk in x.split(CHUNK):
+            prior = hyperparameters["log_variance"].exp() + chunk.square() @ hyperparameters["log_linear"].exp()
+            cross = kernel(chunk, self.points, hyperparameters)
+            parts.append(prior - ((cross @ self.inverse) * cross).sum(dim=1))
+        return torch.cat(parts).clamp_min(0) + noise(hyperparameters)
+
+    def leave_one_out(self) -> tuple[Tensor, Tensor]:
+        """Means and variances (n,) of each record predicted from all others (Rasmussen and Williams, eq. 5.12)."""
+        variance = 1 / self.inverse.diagonal()
+        return self.targets - self.coefficients * variance, variance
+
+    def hyperparameters(self) -> dict[str, Tensor]:
+        """The logarithms that `kernel` takes."""
+        return {name: getattr(self, name) for name in HYPERPARAMETERS}
+
+
+def kernel(a: Tensor, b: Tensor, hyperparameters: dict[str, Tensor]) -> Tensor:
+    """Covariance (n, m) of points a (n, f) and b (m, f): linear plus Matern-5/2."""
+    scale = (-hyperparameters["log_length"]).exp()
+    p, q = a * scale, b * scale
+    squared = torch.addmm(q.square().sum(dim=1), p, q.T, alpha=-2).add(p.square().sum(dim=1, keepdim=True))
+    root5 = (5 * squared).clamp_min(1e-12).sqrt()
+    matern = (1 + root5 + root5.square() / 3) * torch.exp(-root5)
+    return torch.addmm(matern * hyperparameters["log_variance"].exp(), a * hyperparameters["log_linear"].exp(), b.T)
+
+
+def noise(hyperparameters: dict[str, Tensor]) -> Tensor:
+    """Variance of the noise (scalar)."""
+    return hyperparameters["log_noise"].exp() + NOISE_FLOOR
+
+
+def tune(points: Tensor, targets: Tensor, *, steps: int) -> dict[str, Tensor]:
+    """Hyperparameters of greatest posterior density for standardised points (n, f) and targets (n,), by Adam."""
+    prior = _prior(points.shape[1])
+    hyperparameters = {name: centre.clone().requires_grad_() for name, (centre, _) in prior.items()}
+    optimizer = torch.optim.Adam(hyperparameters.values(), lr=0.1, betas=(0.9, 0.95))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=5e-3)
+    for _ in range(steps):
+        covariance = kernel(points, points, hyperparameters)
+        covariance = covariance + noise(hyperparameters) * torch.eye(len(points), dtype=points.dtype)
+        penalty = sum((((hyperparameters[n] - c) / s) ** 2).sum() / 2 for n, (c, s) in prior.items())
+        # The gradient of -log p(targets) is tr(G dK) (Rasmussen and Williams, eq. 5.9): no backward pass through
+        # the factorisation, which would double the cost.
+        with torch.no_grad():
+            inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
+            coefficients = inverse @ targets
+            gradient = (inverse - torch.outer(coefficients, coefficients)) / 2
+        optimizer.zero_grad()
+        ((gradient * covariance).sum() + penalty).backward()
+        optimizer.step()
+        schedule.step()
+    return {name: value.detach() for name, value in hyperparameters.items()}
+
+
+def _prior(inputs: int) -> dict[str, tuple[Tensor, float]]:
+    """Centre and standard deviation of the normal prior of each hyperparameter (a logarithm); ours."""
+    inputs = max(inputs, 1)
+    columns = torch.ones(inputs, dtype=torch.float64)
+    one = torch.ones((), dtype=torch.float64)
+    return {
+        "log_length": (columns * math.log(inputs) / 2, 1.0),
+        "log_linear": (columns * math.log(0.1 / inputs), 1.5),
+        "log_variance": (one * -0.5, 1.5),
+        "log_noise": (one * -3.0, 2.0),
+    }

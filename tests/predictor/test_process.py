@@ -1,0 +1,59 @@
+"""The Gaussian process: textbook identities, and irrelevant columns that it learns to ignore."""
+
+import torch
+
+from nars.predictor.process import GaussianProcess, kernel, noise
+
+
+def data(rows=60, inputs=6, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    x = torch.rand(rows, inputs, generator=g)
+    y = torch.sin(6 * x[:, 0].double()) + x[:, 1] + 0.05 * torch.randn(rows, generator=g, dtype=torch.float64)
+    return x, (y - y.mean()) / y.std()
+
+
+def fitted(x, y):
+    return GaussianProcess.fitted(x, y, steps=60, generator=torch.Generator().manual_seed(0))
+
+
+def test_mean_and_variance_are_those_of_the_textbook():
+    x, y = data()
+    process, new = fitted(x[:40], y[:40]), (x[40:].double() - x[:40].double().mean(0))
+    points, h = process.points, process.hyperparameters()
+    new = new / x[:40].double().std(0, unbiased=False)
+    covariance = kernel(points, points, h) + noise(h) * torch.eye(40, dtype=torch.float64)
+    cross = kernel(new, points, h)
+    solved = torch.linalg.solve(covariance, cross.T)
+    torch.testing.assert_close(process(x[40:]), solved.T @ y[:40], rtol=1e-3, atol=1e-3)
+    expected = kernel(new, new, h).diagonal() - (cross * solved.T).sum(dim=1) + noise(h)
+    torch.testing.assert_close(process.variance(x[40:]), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_leave_one_out_is_what_leaving_a_record_out_gives():
+    x, y = data(30)
+    process = fitted(x, y)
+    h, points = process.hyperparameters(), process.points
+    mean, variance = process.leave_one_out()
+    for i in (0, 13, 29):
+        rest = torch.arange(30) != i
+        covariance = kernel(points[rest], points[rest], h) + noise(h) * torch.eye(29, dtype=torch.float64)
+        cross = kernel(points[i : i + 1], points[rest], h)
+        solved = torch.linalg.solve(covariance, cross.T)
+        torch.testing.assert_close(mean[i], (solved.T @ y[rest])[0])
+        prior = kernel(points[i : i + 1], points[i : i + 1], h)
+        torch.testing.assert_close(variance[i], (prior - cross @ solved + noise(h))[0, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_smooth_function_is_learnt_and_idle_columns_get_long_lengths():
+    x, y = data(300)
+    process = fitted(x[:100], y[:100])
+    assert (process(x[100:]) - y[100:]).square().mean().sqrt() < 0.2
+    lengths = process.log_length.exp()
+    assert lengths[2:].min() > 2 * lengths[0]
+
+
+def test_more_records_than_are_tuned_on_still_count():
+    x, y = data(600, inputs=3)
+    process = fitted(x, y)
+    assert process.points.shape == (600, 3)
+    assert (process(x) - y).square().mean().sqrt() < 0.1
