@@ -1,0 +1,248 @@
+"""Costs: equal to what is built, to what was published, and never falling when a choice rises."""
+
+import logging
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from fvcore.nn import FlopCountAnalysis
+from torch import nn
+
+from nars.costs.rounding import expanded_width, round_width, squeezed_width
+from nars.costs.statistics import CHUNK, costs, table_costs
+from nars.networks.build import build_network
+from nars.settings import ArchitectureSpaceSettings, parse
+from nars.spaces.architecture import Architecture, ArchitectureSpace, ArchitectureTable
+
+NAMES = ("macs", "params", "weights", "released_macs", "activations")
+
+# multiply-adds in the authors' count and weights, in units: facts.md 2.7 and 3, from the released model files.
+PUBLISHED = {
+    "fbnetv3_a": (356_598_280, 8_542_224),
+    "fbnetv3_b": (461_550_136, 8_542_224),
+    "fbnetv3_c": (556_969_904, 9_907_136),
+    "fbnetv3_d": (644_420_352, 10_237_552),
+    "fbnetv3_e": (762_046_336, 10_699_464),
+    "fbnetv3_f": (1_181_644_520, 13_803_072),
+    "fbnetv3_g": (2_129_656_384, 16_513_648),
+}
+
+
+def random_architecture_space(seed: int) -> ArchitectureSpace:
+    """Any widths (odd ones too), expansions, kernels, strides and squeeze-and-excite in up to four stages."""
+    rng = np.random.default_rng(seed)
+
+    def some(low, high):
+        return sorted(set(rng.integers(low, high, size=rng.integers(1, 5)).tolist()))
+
+    stages = [
+        {
+            "width": some(3, 60),
+            "depth": some(1, 4),
+            "kernel_first": [3, 5],
+            "kernel_rest": [3, 5, 7],
+            "expansion_first": some(1, 8),
+            "expansion_rest": some(1, 8),
+            "stride": int(rng.integers(1, 3)),
+            "se": bool(rng.integers(2)),
+        }
+        for _ in range(rng.integers(1, 5))
+    ]
+    values = {
+        "name": "random",
+        "resolution": some(17, 70),
+        "stem_width": some(3, 30),
+        "stages": stages,
+        "head": {"expansion": int(rng.integers(1, 7)), "width": int(rng.integers(8, 100))},
+    }
+    return ArchitectureSpace(parse(ArchitectureSpaceSettings, values))
+
+
+def fvcore_macs(network: nn.Module, side: int) -> int:
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        analysis = FlopCountAnalysis(network.eval(), torch.zeros(1, 3, side, side))
+        by_operator = analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).by_operator()
+    return by_operator["conv"] + by_operator["linear"]
+
+
+def counted(network: nn.Module, side: int) -> dict[str, int]:
+    """Costs of a network (on the meta device, so without arithmetic) counted layer by layer as it runs."""
+    totals = dict.fromkeys(NAMES, 0)
+
+    def count(layer, inputs, output):
+        totals["macs"] += layer.weight.numel() * output[0, 0].numel()
+        totals["activations"] += output.numel()
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+            totals["weights"] += layer.weight.numel()
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, side, side, device="meta"))
+    totals["params"] = sum(parameter.numel() for parameter in network.parameters())
+    return totals
+
+
+def check_against_built(space: ArchitectureSpace, points: np.ndarray, num_classes: int) -> None:
+    prices = costs(space, points, NAMES, num_classes=num_classes)
+    for point, price in zip(points, prices, strict=True):
+        architecture = space.architecture(point)
+        with torch.device("meta"):
+            network = build_network(architecture, num_classes=num_classes)
+        built = counted(network, architecture.resolution)
+        priced = dict(zip(NAMES, price.tolist(), strict=True))
+        del built["released_macs"], priced["released_macs"]  # published numbers are their test
+        assert priced == built, architecture
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_costs_of_tiny_equal_fvcore_s(tiny, seed):
+    num_classes = [2, 10, 200][seed % 3]
+    for point in tiny.sample(1, seed):
+        architecture = tiny.architecture(point)
+        network = build_network(architecture, num_classes=num_classes)
+        macs, params = costs(tiny, point[None], num_classes=num_classes)[0]
+        assert macs == fvcore_macs(network, architecture.resolution)
+        assert params == sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_costs_of_fbnetv3_equal_fvcore_s(fbnetv3):
+    point = fbnetv3.sample(1, 11)[0]
+    architecture = fbnetv3.architecture(point)
+    network = build_network(architecture, num_classes=1000)
+    macs, params = costs(fbnetv3, point[None])[0]
+    assert macs == fvcore_macs(network, architecture.resolution)
+    assert params == sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_costs_of_fbnetv3_equal_the_built_networks(fbnetv3):
+    check_against_built(fbnetv3, fbnetv3.sample(2, 5), num_classes=1000)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_costs_of_any_space_equal_the_built_networks(seed):
+    space = random_architecture_space(seed)
+    check_against_built(space, space.sample(2, seed), num_classes=7)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_networks_cost_what_was_published(conf, name):
+    architecture = Architecture.from_dict(conf("candidates", name)["architecture"])
+    table = ArchitectureTable.of(architecture)
+    assert tuple(table_costs(table, ("released_macs", "weights"), num_classes=1000)[0]) == PUBLISHED[name]
+
+
+def test_multiply_adds_of_b_without_pooling(conf):
+    """design.md section 4."""
+    table = ArchitectureTable.of(Architecture.from_dict(conf("candidates", "fbnetv3_b")["architecture"]))
+    assert table_costs(table, ("macs",), num_classes=1000)[0, 0] == 460_150_000
+
+
+@pytest.mark.parametrize("name", ["fbnetv3_a", "fbnetv3_c"])
+def test_published_networks_cost_what_is_built(conf, name):
+    """A and C override paddings, which makes maps smaller."""
+    architecture = Architecture.from_dict(conf("candidates", name)["architecture"])
+    with torch.device("meta"):
+        network = build_network(architecture, num_classes=1000)
+    table = ArchitectureTable.of(architecture)
+    price = table_costs(table, ("macs", "params", "weights", "activations"), num_classes=1000)[0]
+    built = counted(network, architecture.resolution)
+    assert price.tolist() == [built[key] for key in ("macs", "params", "weights", "activations")]
+
+
+def check_costs_never_fall(space: ArchitectureSpace, points: np.ndarray) -> None:
+    prices = costs(space, points)
+    for column in range(len(space)):
+        can_rise = points[:, column] < space.sizes[column] - 1
+        raised = points[can_rise].copy()
+        raised[:, column] += 1
+        assert (costs(space, raised) >= prices[can_rise]).all(), space.dimensions[column].name
+
+
+def test_raising_a_choice_never_lowers_a_cost(architecture_space):
+    """What check_reachable relies on."""
+    check_costs_never_fall(architecture_space, architecture_space.sample(3000, 0))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_raising_a_choice_of_any_space_never_lowers_a_cost(seed):
+    space = random_architecture_space(seed)
+    check_costs_never_fall(space, space.sample(300, seed))
+
+
+def test_a_batch_costs_what_its_points_cost(architecture_space):
+    points = architecture_space.sample(50, 2)
+    together = costs(architecture_space, points, NAMES)
+    assert together.shape == (50, len(NAMES))
+    assert together.dtype == np.float64
+    np.testing.assert_array_equal(together, np.concatenate([costs(architecture_space, p[None], NAMES) for p in points]))
+    backwards = costs(architecture_space, points, NAMES[::-1])
+    np.testing.assert_array_equal(together[:, ::-1], backwards)
+
+
+def test_more_points_than_are_priced_at_once(tiny):
+    points = tiny.sample(CHUNK + 5, 0)
+    together = costs(tiny, points)
+    assert together.shape == (CHUNK + 5, 2)
+    np.testing.assert_array_equal(together[-7:], costs(tiny, points[-7:]))
+    np.testing.assert_array_equal(together[:7], costs(tiny, points[:7]))
+
+
+def test_no_points_cost_nothing(tiny):
+    assert costs(tiny, tiny.sample(4, 0)[:0]).shape == (0, 2)
+
+
+def test_a_class_costs_a_row_of_the_classifier(fbnetv3):
+    points = fbnetv3.sample(20, 0)
+    more, fewer = costs(fbnetv3, points, num_classes=11), costs(fbnetv3, points, num_classes=10)
+    assert (more - fewer == [1984, 1984 + 1]).all()
+
+
+def test_a_space_of_one_architecture_has_a_cost():
+    values = {
+        "name": "single",
+        "resolution": 32,
+        "stem_width": 8,
+        "stages": [{"width": 8, "depth": 1, "kernel": 3, "expansion": 1, "stride": 1, "se": False}],
+        "head": {"expansion": 2, "width": 16},
+    }
+    space = ArchitectureSpace(parse(ArchitectureSpaceSettings, values))
+    assert costs(space, np.empty((3, 0), dtype=np.int16), num_classes=10).shape == (3, 2)
+
+
+ROUNDED = {  # limit: {width: rounded width}
+    0.9: {1: 8, 11: 16, 12: 16, 16: 16, 18: 24, 20: 24, 28: 32},
+    0.95: {8.3: 8, 8.6: 16, 74: 72, 76: 80, 84: 88, 180: 184},
+}
+
+
+@pytest.mark.parametrize("limit", ROUNDED)
+def test_widths_are_rounded_as_in_the_released_code(limit):
+    """Nearest multiple of 8, half up, one step up if more than 1 - limit is lost: facts.md section 3."""
+    for width, rounded in ROUNDED[limit].items():
+        assert round_width(width, limit=limit) == rounded
+    widths, rounded = ROUNDED[limit].keys(), ROUNDED[limit].values()
+    assert round_width(np.array([*widths]), limit=limit).tolist() == [*rounded]
+
+
+def test_rounding_is_timm_s():
+    from timm.layers import make_divisible
+
+    for limit in (0.9, 0.95):
+        widths = np.arange(1, 2000) / 2
+        expected = [make_divisible(width, 8, round_limit=limit) for width in widths]
+        assert round_width(widths, limit=limit).tolist() == expected
+
+
+def test_squeezed_widths_are_a_quarter_of_the_input():
+    """less_se_channels of the released code: facts.md section 3."""
+    for width in range(8, 300, 4):
+        for expansion in range(2, 8):
+            expanded = expanded_width(width, expansion)
+            assert expanded % 8 == 0
+            assert abs(expanded - width * expansion) <= 0.5 * 8
+            assert squeezed_width(expanded, expansion) == round_width(int(expanded * 0.25 / expansion), limit=0.95)
+    assert expanded_width(20, 1) == 20
