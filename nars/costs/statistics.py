@@ -104,7 +104,7 @@ _NAMES = {
 
 
 def table_costs(table: ArchitectureTable, names: tuple[str, ...], *, num_classes: int) -> np.ndarray:
-    """Costs float64 (n, len(names)) of n architectures; names are keys of `_NAMES`, e.g. macs, params, released_macs."""
+    """Costs float64 (n, len(names)) of n architectures; `names` are keys of `_NAMES`, e.g. macs, params."""
     tally = _tally(table, num_classes)
     columns = [np.atleast_1d(np.asarray(_NAMES[name](tally), dtype=np.float64)) for name in names]
     return np.stack(np.broadcast_arrays(*columns), axis=1)

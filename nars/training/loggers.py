@@ -24,6 +24,8 @@ def open_logger(job) -> Logger | None:
     if job.logger.name == "csv":
         return CSVLogger(save_dir=folder.parent, name="", version=folder.name)
     if job.logger.name == "wandb":
+        import wandb
+
         folder.mkdir(parents=True, exist_ok=True)
         logger = WandbLogger(
             project=job.logger.project,
@@ -35,6 +37,7 @@ def open_logger(job) -> Logger | None:
             group=job.study,
             job_type="candidate",
             reinit="finish_previous",
+            settings=wandb.Settings(silent=True, console="off"),
         )
         logger.experiment.config.update(flat_config(job), allow_val_change=True)
         return logger
@@ -46,4 +49,4 @@ def close_logger(job) -> None:
     if job.logger.name == "wandb":
         import wandb
 
-        wandb.finish(quiet=True)
+        wandb.finish()
