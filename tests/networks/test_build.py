@@ -1,0 +1,199 @@
+"""Built networks: timm's own where timm has them, and what timm offers works on them."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+from timm.models._features import FeatureListNet
+from torch import nn
+
+from nars.networks.build import build_network
+from nars.spaces.architecture import Architecture
+
+TIMM_PARAMS = {"fbnetv3_b": 8.60, "fbnetv3_d": 10.31, "fbnetv3_g": 16.62}  # millions: timm's results table
+
+
+@pytest.fixture(scope="module")
+def published(conf):
+    """A function: architecture of a published name, optionally with timm's padding."""
+
+    def architecture(name: str, *, padding_overrides: bool = True) -> Architecture:
+        values = conf("candidates", name)["architecture"]
+        if not padding_overrides:
+            values["stages"] = [{k: v for k, v in s.items() if k != "first_padding"} for s in values["stages"]]
+        return Architecture.from_dict(values)
+
+    return architecture
+
+
+def residual_branches(network: nn.Module) -> list[tuple[nn.Module, nn.BatchNorm2d]]:
+    """(block, its last batch norm) of all inverted residuals, first to last."""
+    pairs = []
+    for stage in network.blocks:
+        for block in stage:
+            norms = [layer for layer in block.modules() if isinstance(layer, nn.BatchNorm2d)]
+            if hasattr(block, "conv_dw"):
+                pairs.append((block, norms[-1]))
+    return pairs
+
+
+@pytest.mark.parametrize("name", TIMM_PARAMS)
+def test_weights_interchange_with_timm_s(published, name):
+    ours = build_network(published(name, padding_overrides=False), num_classes=1000).eval()
+    theirs = timm.create_model(name).eval()
+    assert round(sum(p.numel() for p in theirs.parameters()) / 1e6, 2) == TIMM_PARAMS[name]
+    generator = torch.Generator().manual_seed(1)
+    state = {
+        key: torch.rand(value.shape, generator=generator).add(0.5) if "running_var" in key or "bn" in key else value
+        for key, value in theirs.state_dict().items()
+    }
+    theirs.load_state_dict(state)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    images = torch.randn(1, 3, 96, 96, generator=generator)
+    with torch.no_grad():
+        expected = theirs(images)
+        torch.testing.assert_close(ours(images), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+
+
+def test_padding_overrides_change_maps_and_no_weights(published):
+    """B overrides two paddings: its maps at 248 pixels are 15 and 7 wide, timm's 16 and 8 (facts.md section 3)."""
+    with torch.device("meta"):
+        networks = [
+            build_network(published("fbnetv3_b", padding_overrides=o), num_classes=9).eval() for o in (True, False)
+        ]
+    shapes = [{key: value.shape for key, value in network.state_dict().items()} for network in networks]
+    assert shapes[0] == shapes[1]
+    sides = []
+    for network in networks:
+        x = network.bn1(network.conv_stem(torch.zeros(1, 3, 248, 248, device="meta")))
+        maps = []
+        for stage in network.blocks:
+            x = stage(x)
+            maps.append(x.shape[-1])
+        sides.append(maps[-3:])
+    assert sides == [[15, 7, 7], [16, 8, 8]]
+
+
+def test_searched_widths_survive(fbnetv3):
+    """20 and 28 are no multiples of 8, to which timm rounds unless told otherwise."""
+    for width, choice in zip((20, 24, 28, 32), range(4), strict=True):
+        point = np.zeros(len(fbnetv3), dtype=np.int16)
+        point[fbnetv3.position("stage2/width")] = choice
+        with torch.device("meta"):
+            network = build_network(fbnetv3.architecture(point), num_classes=5)
+        assert [block.conv_pwl.out_channels for block in network.blocks[1]] == [width] * 4
+        assert network.blocks[2][0].conv_pw.in_channels == width
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_networks_are_their_architectures(tiny, seed):
+    architecture = tiny.architecture(tiny.sample(1, seed)[0])
+    network = build_network(architecture, num_classes=7)
+    assert network.conv_stem.out_channels == architecture.stem_width
+    branches = iter(residual_branches(network))
+    for stage in architecture.stages:
+        for i in range(stage.depth):
+            block, norm = next(branches)
+            kernel, expansion = (
+                (stage.kernel_first, stage.expansion_first) if i == 0 else (stage.kernel_rest, stage.expansion_rest)
+            )
+            assert norm.num_features == stage.width
+            assert block.conv_dw.kernel_size == (kernel, kernel)
+            assert block.conv_dw.stride == ((stage.stride,) * 2 if i == 0 else (1, 1))
+            assert hasattr(block, "conv_pwl") == (expansion != 1)
+            assert (not isinstance(block.se, nn.Identity)) == stage.se
+    assert next(branches, None) is None
+    images = torch.randn(2, 3, architecture.resolution, architecture.resolution)
+    assert network.eval()(images).shape == (2, 7)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_only_branches_with_a_skip_start_at_zero(tiny, seed):
+    network = build_network(tiny.architecture(tiny.sample(1, seed)[0]), num_classes=7)
+    ends = {id(norm): block.has_skip for block, norm in residual_branches(network)}
+    assert len(ends) > 2
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            expected = 0.0 if ends.get(id(layer), False) else 1.0
+            assert (layer.weight == expected).all()
+            assert (layer.bias == 0).all()
+
+
+def test_a_skip_needs_stride_1_and_equal_widths(fbnetv3):
+    architecture = fbnetv3.architecture(fbnetv3.sample(1, 0)[0])
+    with torch.device("meta"):
+        network = build_network(architecture, num_classes=7)
+    width, expected = architecture.stem_width, []
+    for stage in architecture.stages:
+        expected += [stage.stride == 1 and width == stage.width] + [True] * (stage.depth - 1)
+        width = stage.width
+    assert [block.has_skip for block, _ in residual_branches(network)] == expected
+
+
+@pytest.mark.parametrize("largest", [0.1, 0.31])
+def test_stochastic_depth_rises_linearly_to_the_recipe_s(fbnetv3, largest):
+    with torch.device("meta"):
+        network = build_network(
+            fbnetv3.architecture(fbnetv3.sample(1, 1)[0]), num_classes=7, dropout=0.25, stochastic_depth=largest
+        )
+    blocks = [block for stage in network.blocks for block in stage]
+    probabilities = [getattr(getattr(block, "drop_path", None), "drop_prob", 0.0) or 0.0 for block in blocks[:-1]]
+    expected = [largest * i / len(blocks) for i in range(len(blocks) - 1)]
+    assert probabilities == pytest.approx(expected, abs=1e-6)
+    assert network.drop_rate == 0.25
+
+
+def test_drop_rates_of_zero_drop_nothing(tiny):
+    torch.manual_seed(0)
+    network = build_network(tiny.architecture(tiny.sample(1, 1)[0]), num_classes=7).train()
+    images = torch.randn(4, 3, 32, 32)
+    torch.testing.assert_close(network(images), network(images), rtol=0, atol=0)
+    network = build_network(tiny.architecture(tiny.sample(1, 1)[0]), num_classes=7, dropout=0.5).train()
+    assert not torch.equal(network(images), network(images))
+
+
+def test_timm_s_features_come_from_the_networks(published):
+    architecture = published("fbnetv3_d")
+    network = build_network(architecture, num_classes=10).eval()
+    maps = FeatureListNet(network, out_indices=(0, 1, 2, 3, 4), flatten_sequential=True)(torch.randn(1, 3, 64, 64))
+    assert [m.shape[-1] for m in maps] == [32, 16, 8, 4, 2]
+    assert [m.shape[1] for m in maps] == [16, 24, 40, 128, 240 * 6]
+    assert [(info["num_chs"], info["reduction"]) for info in network.feature_info] == [
+        (m.shape[1], 64 // m.shape[-1]) for m in maps
+    ]
+
+
+def test_timm_s_intermediates_and_classifier_reset(tiny):
+    architecture = tiny.architecture(tiny.sample(1, 3)[0])
+    network = build_network(architecture, num_classes=10).eval()
+    images = torch.randn(2, 3, 48, 48)
+    final, intermediates = network.forward_intermediates(images)
+    assert [tuple(m.shape[1:]) for m in intermediates] == [
+        (info["num_chs"], 48 // info["reduction"], 48 // info["reduction"]) for info in network.feature_info
+    ]
+    assert network.forward_features(images).shape == final.shape
+    network.reset_classifier(3)
+    assert network(images).shape == (2, 3)
+
+
+def test_networks_are_decided_by_the_seed(tiny):
+    architecture = tiny.architecture(tiny.sample(1, 0)[0])
+    states = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        states.append(build_network(architecture, num_classes=10).state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(states[0].values(), states[2].values(), strict=True))
+
+
+def test_single_stages_and_last_stages_of_stride_2_build(tiny):
+    stage = {"width": 12, "depth": 2, "stride": 1, "kernel_first": 3, "kernel_rest": 5, "expansion_first": 3}
+    stage |= {"expansion_rest": 1, "se": True}
+    head = {"expansion": 2, "width": 32}
+    for strides in ((1,), (2,), (1, 2), (2, 1), (1, 1, 1)):
+        stages = [stage | {"stride": stride} for stride in strides]
+        values = {"resolution": 32, "stem_width": 8, "stages": stages, "head": head}
+        network = build_network(Architecture.from_dict(values), num_classes=4).eval()
+        assert network(torch.randn(1, 3, 32, 32)).shape == (1, 4)
+        assert sum(len(stack) for stack in network.blocks) == 2 * len(strides) + 1
