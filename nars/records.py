@@ -5,6 +5,7 @@ data and seed, so that the same training is never run twice, in this run or the 
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +59,12 @@ class Record(Settings):
         The learning rate of an epoch does not depend on the number of epochs, so a longer training contains a
         shorter one; a diverged one would diverge again. A failed one says nothing.
         """
-        return self.status == "diverged" or (self.status == "finished" and len(self.accuracies) >= epochs)
+        return self.known_epochs >= epochs
+
+    @property
+    def known_epochs(self) -> float:
+        """How long a training may be for this record to answer it."""
+        return {"finished": len(self.accuracies), "diverged": math.inf, "failed": 0}[self.status]
 
 
 def training_key(candidate: Candidate, training: Mapping, seed: int) -> str:
@@ -106,7 +112,7 @@ class Ledger:
 
     def _keep(self, record: Record) -> None:
         known = self._records.get(record.key)
-        if known is None or not known.answers(len(record.accuracies)):
+        if known is None or record.known_epochs > known.known_epochs:
             self._records[record.key] = record
 
     def _read(self) -> None:

@@ -1,0 +1,279 @@
+"""The ledger: what is appended is found again, whatever happens in between."""
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from nars.errors import UserError
+from nars.records import Ledger, Record, training_key
+from nars.spaces.candidate import Candidate
+
+CANDIDATE = Candidate(architecture={"stem_width": 16}, recipe={"lr": 0.021})
+
+
+def record(key: str = "a", *, status: str = "finished", accuracies=(0.1, 0.2, 0.3), **given) -> Record:
+    values = {
+        "key": key,
+        **CANDIDATE.to_dict(),
+        "training": {"data": "digits"},
+        "seed": 0,
+        "epochs": 3,
+        "status": status,
+        "accuracies": tuple(accuracies),
+        "macs": 6e8,
+        "params": 8e6,
+        "seconds": 1.5,
+    }
+    return Record(**(values | given))
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "study" / "records.jsonl"
+
+
+def test_what_is_appended_is_found_again(path):
+    ledger = Ledger(path)
+    assert len(ledger) == 0
+    assert not path.exists()
+    records = [record(key, accuracies=(i / 10, 0.123456789012345)) for i, key in enumerate("abc")]
+    for r in records:
+        ledger.append(r)
+    for reader in (ledger, Ledger(path)):
+        assert list(reader) == records
+        assert [reader.find(key, 2) for key in "abc"] == records
+        assert reader.find("d", 1) is None
+    assert Ledger(path).find("a", 2).candidate == CANDIDATE
+
+
+def test_every_field_comes_back_exactly(path):
+    full = record(
+        status="failed",
+        accuracies=(),
+        epochs=7,
+        seconds=0.1 + 0.2,
+        reason="broken\nline",
+        versions={"torch": "2"},
+        seed=5,
+    )
+    Ledger(path).append(full)
+    assert list(Ledger(path)) == [full]
+    line = path.read_text()
+    assert line.count("\n") == 1
+    assert json.loads(line)["schema"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kept", "epochs", "answers"),
+    [
+        (record(), 3, True),
+        (record(), 1, True),
+        (record(), 4, False),
+        (record(epochs=5), 4, False),
+        (record(status="diverged", accuracies=(0.1,)), 1, True),
+        (record(status="diverged", accuracies=()), 100, True),
+        (record(status="failed", accuracies=()), 1, False),
+    ],
+)
+def test_a_record_answers_what_it_knows(path, kept, epochs, answers):
+    assert kept.answers(epochs) == answers
+    Ledger(path).append(kept)
+    assert Ledger(path).find("a", epochs) == (kept if answers else None)
+
+
+def test_accuracies_by_epoch():
+    assert [record().accuracy_at(epoch) for epoch in (1, 2, 3, 4)] == [0.1, 0.2, 0.3, 0.0]
+    assert record(status="diverged", accuracies=(0.4,)).accuracy_at(2) == 0.0
+
+
+SHORT = record(accuracies=(0.1, 0.2), epochs=2)
+LONG = record(accuracies=(0.1, 0.2, 0.3, 0.4), epochs=4)
+DIVERGED = record(status="diverged", accuracies=(0.1, 0.2, 0.3), epochs=4)
+DIVERGED_NEXT = record(status="diverged", accuracies=(0.1, 0.2), epochs=4)
+DIVERGED_EARLY = record(status="diverged", accuracies=(0.1,), epochs=4)
+FAILED = record(status="failed", accuracies=(), epochs=4)
+
+
+@pytest.mark.parametrize(
+    ("appended", "kept"),
+    [
+        ([SHORT, LONG], LONG),
+        ([LONG, SHORT], LONG),
+        ([FAILED, SHORT], SHORT),
+        ([SHORT, FAILED], SHORT),
+        ([FAILED, DIVERGED], DIVERGED),
+        ([DIVERGED, FAILED], DIVERGED),
+        ([SHORT, DIVERGED], DIVERGED),
+        ([SHORT, DIVERGED_NEXT], DIVERGED_NEXT),
+        ([SHORT, DIVERGED_EARLY], DIVERGED_EARLY),
+        ([LONG, SHORT, FAILED], LONG),
+    ],
+)
+def test_of_two_records_of_a_key_the_one_that_answers_more_is_kept(path, appended, kept):
+    """The ledger that wrote them and one that reads them agree, so that no training is asked for for ever."""
+    ledger = Ledger(path)
+    for r in appended:
+        ledger.append(r)
+    for reader in (ledger, Ledger(path)):
+        assert list(reader) == [kept]
+        for epochs in range(1, 6):
+            assert reader.find("a", epochs) == (kept if kept.answers(epochs) else None)
+
+
+def test_keys_are_of_candidate_training_and_seed():
+    training = {"data": "digits", "protocol": {"batch_size": 16}}
+    key = training_key(CANDIDATE, training, 0)
+    assert key == training_key(Candidate(**CANDIDATE.to_dict()), dict(reversed(training.items())), 0)
+    others = [
+        training_key(Candidate(architecture={"stem_width": 18}, recipe=CANDIDATE.recipe), training, 0),
+        training_key(Candidate(architecture=CANDIDATE.architecture, recipe={"lr": 0.022}), training, 0),
+        training_key(CANDIDATE, training | {"data": "folder"}, 0),
+        training_key(CANDIDATE, training | {"protocol": {"batch_size": 32}}, 0),
+        training_key(CANDIDATE, training, 1),
+    ]
+    assert len({key, *others}) == 6
+
+
+@pytest.mark.parametrize("cut", [1, 2, 50, 200, 250])
+def test_a_torn_last_line_is_skipped_and_repaired(path, cut):
+    ledger = Ledger(path)
+    ledger.append(record("a"))
+    ledger.append(record("b"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    assert [r.key for r in Ledger(path)] == ["a"]
+    assert path.read_bytes() == whole[:-cut]  # reading changes nothing
+    reader = Ledger(path)
+    reader.append(record("c"))
+    assert [r.key for r in reader] == [r.key for r in Ledger(path)] == ["a", "c"]
+    assert path.read_bytes().startswith(whole.splitlines(keepends=True)[0])
+
+
+@pytest.mark.parametrize("rubbish", [b"{", b"\x00" * 70_000, b'{"schema": 1}' * 20_000])
+def test_a_torn_first_line_is_repaired_however_long(path, rubbish):
+    path.parent.mkdir()
+    path.write_bytes(rubbish)
+    assert len(Ledger(path)) == 0
+    Ledger(path).append(record("a"))
+    assert [r.key for r in Ledger(path)] == ["a"]
+    path.write_bytes(path.read_bytes() + rubbish)
+    Ledger(path).append(record("b"))
+    assert [r.key for r in Ledger(path)] == ["a", "b"]
+
+
+def test_an_empty_file_and_empty_lines_are_fine(path):
+    path.parent.mkdir()
+    path.write_text("")
+    assert len(Ledger(path)) == 0
+    Ledger(path).append(record("a"))
+    path.write_text("\n" + path.read_text() + "\n")
+    Ledger(path).append(record("b"))
+    assert [r.key for r in Ledger(path)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2: not a record; remove this line or move the file away"),
+        ("[1]", "line 2: not a record"),
+        ("\x00\x00", "line 2: not a record"),
+        ('{"schema": 99}', "line 2: ledger schema 99, this version reads schema 1; use another study=..."),
+        ("{}", "line 2: ledger schema None, this version reads schema 1"),
+        ('{"schema": 1}', "line 2: key: Field required; remove this line or move the file away"),
+    ],
+)
+def test_a_broken_line_in_the_middle_is_refused_with_its_number(path, line, message):
+    Ledger(path).append(record("a"))
+    path.write_text(path.read_text() + line + "\n" + path.read_text())
+    with pytest.raises(UserError) as error:
+        Ledger(path)
+    assert str(error.value).startswith(f"{path} {message}")
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"status": "lost"}, "status: Input should be 'finished', 'diverged' or 'failed'"),
+        ({"accuracies": [0.1, 1.5]}, "accuracies.1: Input should be less than or equal to 1"),
+        ({"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"macs": None}, "macs: Input should be a valid number"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_key(path, change, message):
+    Ledger(path).append(record("a"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | change) + "\n")
+    with pytest.raises(UserError) as error:
+        Ledger(path)
+    assert str(error.value).startswith(f"{path} line 1: {message}")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "records.jsonl"
+    with pytest.raises(UserError) as error:
+        Ledger(path).append(record())
+    assert str(error.value).startswith(f"{path}: cannot write a record: ")
+    assert "free space or fix permissions" in str(error.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_named(path):
+    path.parent.mkdir()
+    path.parent.chmod(0o500)
+    with pytest.raises(UserError, match="cannot write a record: Permission denied"):
+        Ledger(path).append(record())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_named_and_the_record_is_not_kept(path):
+    path.parent.mkdir()
+    path.symlink_to("/dev/full")
+    ledger = Ledger(path.parent / "other.jsonl")
+    ledger.path = path
+    with pytest.raises(UserError, match="cannot write a record: No space left on device"):
+        ledger.append(record())
+    assert len(ledger) == 0
+
+
+def test_a_ledger_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(UserError, match="cannot read the ledger: Is a directory"):
+        Ledger(tmp_path)
+
+
+def write_many(path: Path, name: str, n: int) -> None:
+    ledger = Ledger(path)
+    for i in range(n):
+        ledger.append(record(f"{name}{i}", reason="x" * (i % 7) * 2000))
+
+
+def write_until_killed(path: Path, started) -> None:
+    ledger = Ledger(path)
+    for i in range(1_000_000):
+        ledger.append(record(f"killed{i}", reason="y" * 100_000))
+        started.set()
+
+
+@pytest.mark.slow
+def test_processes_that_append_at_once_lose_nothing_even_if_one_is_killed(path):
+    context = multiprocessing.get_context("fork")
+    started = context.Event()
+    victim = context.Process(target=write_until_killed, args=(path, started))
+    writers = [context.Process(target=write_many, args=(path, name, 40)) for name in ("left", "right", "third")]
+    for process in (victim, *writers):
+        process.start()
+    assert started.wait(30)
+    os.kill(victim.pid, signal.SIGKILL)
+    for process in (victim, *writers):
+        process.join(60)
+    assert [process.exitcode for process in writers] == [0, 0, 0]
+    keys = [r.key for r in Ledger(path)]
+    for name in ("left", "right", "third"):
+        assert [key for key in keys if key.startswith(name)] == [f"{name}{i}" for i in range(40)]
+    assert sum(key.startswith("killed") for key in keys) >= 1
+    assert len(keys) == len(path.read_bytes().splitlines()) - path.read_bytes().count(b"\n\n")
