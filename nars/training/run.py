@@ -155,7 +155,8 @@ class EpochLog(pl.Callback):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("")
 
-    def on_validation_epoch_end(self, trainer, module) -> None:
+    def on_validation_end(self, trainer, module) -> None:
+        # Not on_validation_epoch_end: there the module has not yet counted this epoch.
         if module.accuracies and not module.diverged:
             epoch, accuracy = len(module.accuracies), module.accuracies[-1]
             with open(self.path, "a") as file:
