@@ -1,0 +1,86 @@
+"""Batches: the best of each cost bin, never one that was taken."""
+
+import numpy as np
+import pytest
+
+from nars.search.batch import best_per_bin, cost_bins, spread
+
+SEEDS = range(40)
+
+
+def random_pool(seed: int) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
+    """Scores with ties, uneven costs, a batch size and what is taken."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 200))
+    costs = rng.lognormal(size=n) * 1e8
+    return rng.integers(0, 30, size=n) / 10, costs, int(rng.integers(2, 50)), rng.random(n) < rng.random()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_bins_are_of_equal_width(seed):
+    _, costs, m, _ = random_pool(seed)
+    bins = cost_bins(costs, m)
+    assert bins.shape == costs.shape
+    assert ((bins >= 0) & (bins < m)).all()
+    if len(costs) > 1:
+        assert bins[costs.argmin()] == 0
+        assert bins[costs.argmax()] == m - 1
+    edges = np.linspace(costs.min(), costs.max(), m + 1)
+    slack = 1e-9 * costs.max()
+    assert (costs >= edges[bins] - slack).all() or len(costs) == 1
+    assert (costs <= edges[bins + 1] + slack).all() or len(costs) == 1
+
+
+def test_bins_of_known_costs():
+    assert cost_bins(np.array([0.0, 1.0, 2.4, 2.6, 5.0, 9.9, 10.0]), 4).tolist() == [0, 0, 0, 1, 2, 3, 3]
+
+
+def test_equal_costs_fill_all_bins():
+    assert set(cost_bins(np.full(10, 4e8), 4).tolist()) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_best_of_each_bin_that_is_not_taken(seed):
+    scores, costs, m, taken = random_pool(seed)
+    rows = best_per_bin(scores, costs, m, taken)
+    assert len(rows) == len(set(rows.tolist())) == min(m, (~taken).sum())
+    assert not taken[rows].any()
+    bins = cost_bins(costs, m)
+    filled = sorted(set(bins[~taken].tolist()))
+    for row, b in zip(rows, filled, strict=False):
+        assert bins[row] == b
+        assert scores[row] == scores[(bins == b) & ~taken].max()
+    topped_up = rows[len(filled) :]
+    left = np.setdiff1d(np.flatnonzero(~taken), rows)
+    if len(topped_up) and len(left):
+        assert scores[topped_up].min() >= scores[left].max()
+    assert (np.diff(scores[topped_up]) <= 0).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rounds_of_batches_never_repeat_and_use_the_pool_up(seed):
+    scores, costs, m, _ = random_pool(seed)
+    taken = np.zeros(len(costs), dtype=bool)
+    for _ in range(len(costs) // m + 2):
+        rows = best_per_bin(scores, costs, m, taken)
+        assert not taken[rows].any()
+        taken[rows] = True
+    assert taken.all()
+    assert len(best_per_bin(scores, costs, m, taken)) == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_first_batch_is_the_first_of_each_bin(seed):
+    _, costs, m, _ = random_pool(seed)
+    rows = spread(costs, m)
+    bins = cost_bins(costs, m)
+    filled = sorted(set(bins.tolist()))
+    assert len(rows) == min(m, len(costs))
+    assert rows[: len(filled)].tolist() == [int(np.flatnonzero(bins == b)[0]) for b in filled]
+    rest = np.setdiff1d(np.arange(len(costs)), rows[: len(filled)])
+    assert rows[len(filled) :].tolist() == rest[: m - len(filled)].tolist()
+
+
+def test_of_equal_scores_the_first_is_taken():
+    costs = np.array([1.0, 1.1, 9.0, 9.1])
+    assert best_per_bin(np.zeros(4), costs, 2, np.zeros(4, dtype=bool)).tolist() == [0, 2]

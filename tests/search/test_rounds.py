@@ -1,0 +1,233 @@
+"""Rounds on planted accuracies: they find better candidates, repeat nothing, and go the same way twice."""
+
+import numpy as np
+import pytest
+
+from nars.costs.statistics import costs
+from nars.errors import UserError
+from nars.records import Record
+from nars.search.pool import sample_pool
+from nars.search.rounds import Round, predicted_against_measured, rank_agreement, run_rounds
+from nars.settings import StrategySettings
+from nars.spaces.candidate import content_key
+
+EPOCHS = 6
+
+
+class Ridge:
+    """Linear regression: the plainest predictor that fits the protocol."""
+
+    def __init__(self):
+        self.rows = []  # how many records each fit was given
+
+    def fit(self, x, y):
+        self.rows.append(len(x))
+        x = np.hstack([x, np.ones((len(x), 1))])
+        self.weights = np.linalg.solve(x.T @ x + 0.1 * np.eye(x.shape[1]), x.T @ y)
+
+    def predict(self, x):
+        return np.hstack([x, np.ones((len(x), 1))]) @ self.weights
+
+
+class Planted:
+    """An `evaluate` whose accuracies are arithmetic: a fixed function of the candidate, reached epoch by epoch.
+
+    Records come in random order. From epoch `settled` on a curve ranks as its end does. `failing` and `diverging` say
+    for which calls (0 = the first candidate of all) a training goes wrong.
+    """
+
+    def __init__(self, space, seed, *, settled=3, failing=lambda i: False, diverging=lambda i: False):
+        self.space, self.settled, self.failing, self.diverging = space, settled, failing, diverging
+        self.rng = np.random.default_rng([seed, 1])
+        self.weights = np.random.default_rng(seed).normal(size=len(space.columns))
+        self.asked = []  # (number of candidates, epochs, title)
+        self.names = []
+        self.reasons = {}
+
+    def accuracy(self, points):
+        x = self.space.encode(points) @ self.weights
+        return 1 / (1 + np.exp(-x / 2))
+
+    def __call__(self, candidates, epochs, *, title):
+        self.asked.append((len(candidates), epochs, title))
+        first = len(self.names)
+        self.names += [candidate.name for candidate in candidates]
+        for i in self.rng.permutation(len(candidates)).tolist():
+            yield self.record(candidates[i], epochs, first + i)
+
+    def record(self, candidate, epochs, number):
+        accuracy = float(self.accuracy(self.space.locate_candidate(candidate)[None])[0])
+        noise = np.random.default_rng(int(candidate.name, 16)).random(EPOCHS)
+        curve = [accuracy * (e + 1) / (EPOCHS + 1) if e + 1 >= self.settled else noise[e] / 20 for e in range(epochs)]
+        status = "failed" if self.failing(number) else "diverged" if self.diverging(number) else "finished"
+        return Record(
+            key=content_key(candidate.to_dict()),
+            **candidate.to_dict(),
+            training={},
+            seed=0,
+            epochs=epochs,
+            status=status,
+            accuracies={"finished": tuple(curve), "diverged": tuple(curve[:1]), "failed": ()}[status],
+            macs=1.0,
+            params=1.0,
+            seconds=0.0,
+            reason=f"fault {number}" if status == "failed" else None,
+        )
+
+
+@pytest.fixture(scope="module")
+def pool(tiny_joint):
+    """Points and MACs of 600 candidates."""
+    from nars.costs.constraint import Constraint
+
+    everything = Constraint(low=(-np.inf, -np.inf), high=(np.inf, np.inf))
+
+    def price(points):
+        return costs(tiny_joint.architecture, tiny_joint.split(points)[0], num_classes=10)
+
+    points, prices = sample_pool(tiny_joint, price, everything, 600, seed=0)
+    return points, prices[:, 0]
+
+
+def search(space, pool, evaluate, predictor=None, *, on_round=lambda done, history: None, **settings):
+    points, macs = pool
+    strategy = StrategySettings(**({"rounds": 4, "batch": 16} | settings))
+    return run_rounds(space, points, macs, evaluate, predictor or Ridge(), strategy, epochs=EPOCHS, on_round=on_round)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_later_rounds_find_better_candidates(tiny_joint, pool, seed):
+    evaluate, predictor = Planted(tiny_joint, seed), Ridge()
+    history = search(tiny_joint, pool, evaluate, predictor)
+    found = [evaluate.accuracy(r.points) for r in history.rounds]
+    everything = np.sort(evaluate.accuracy(pool[0]))
+    better_than = [np.searchsorted(everything, accuracies).mean() / len(everything) for accuracies in found]
+    assert 0.3 < better_than[0] < 0.7
+    assert np.mean(better_than[1:]) > 0.7
+    assert np.concatenate(found[1:]).max() > found[0].max()
+    assert np.concatenate(found).max() >= everything[-6]
+    assert predictor.rows == [16, 32, 48, 64]
+    predicted, measured = history.held_out()
+    assert len(predicted) == len(measured) == 48
+    assert rank_agreement(predicted, measured)["spearman"] > 0.4
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_laws_of_rounds(tiny_joint, pool, seed):
+    points, macs = pool
+    evaluate, told = Planted(tiny_joint, seed, settled=1 + seed % EPOCHS), []
+    history = search(tiny_joint, pool, evaluate, on_round=lambda done, history: told.append((done, history)))
+    settled = 1 + seed % EPOCHS
+    assert history.epoch == settled
+    assert len(history.correlations) == EPOCHS
+    assert [r.number for r in history.rounds] == [1, 2, 3, 4]
+    assert [r.epochs for r in history.rounds] == [EPOCHS, settled, settled, settled]
+    assert evaluate.asked == [(16, e, f"round {i} of 4") for i, e in enumerate([EPOCHS] + 3 * [settled], start=1)]
+    assert [len(h.rounds) for _, h in told] == [1, 2, 3, 4]
+    assert [done for done, _ in told] == list(history.rounds)
+    assert len(set(evaluate.names)) == 64
+    offered = {tuple(point): cost for point, cost in zip(points.tolist(), macs, strict=True)}
+    for r in history.rounds:
+        assert all(tuple(point) in offered for point in r.points.tolist())
+        assert [record.candidate for record in r.records] == [tiny_joint.candidate(point) for point in r.points]
+        assert (r.predicted is None) == (r.number == 1)
+    x, y = history.usable()
+    np.testing.assert_array_equal(x, np.concatenate([r.points for r in history.rounds]))
+    assert y.tolist() == [record.accuracy_at(settled) for r in history.rounds for record in r.records]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_second_call_goes_the_same_way(tiny_joint, pool, seed):
+    """Whatever order records arrive in."""
+    histories = [search(tiny_joint, pool, Planted(tiny_joint, seed)) for _ in range(2)]
+    shuffled = Planted(tiny_joint, seed)
+    shuffled.rng = np.random.default_rng(99)
+    histories.append(search(tiny_joint, pool, shuffled))
+    for other in histories[1:]:
+        assert other.epoch == histories[0].epoch
+        assert other.correlations == histories[0].correlations
+        for mine, theirs in zip(histories[0].rounds, other.rounds, strict=True):
+            np.testing.assert_array_equal(mine.points, theirs.points)
+            assert mine.records == theirs.records
+            np.testing.assert_array_equal(mine.predicted, theirs.predicted)
+
+
+def test_more_rounds_begin_as_fewer_do(tiny_joint, pool):
+    few, many = (search(tiny_joint, pool, Planted(tiny_joint, 3), rounds=n) for n in (2, 4))
+    for mine, theirs in zip(few.rounds, many.rounds, strict=False):
+        np.testing.assert_array_equal(mine.points, theirs.points)
+
+
+def test_records_of_longer_trainings_are_compared_at_the_same_age(tiny_joint, pool):
+    """A ledger may hold more epochs than were asked for: only the first ones count."""
+    evaluate = Planted(tiny_joint, 2, settled=2)
+    expected = search(tiny_joint, pool, evaluate)
+    longer = Planted(tiny_joint, 2, settled=2)
+    record = longer.record
+    longer.record = lambda candidate, epochs, number: record(candidate, EPOCHS, number)
+    history = search(tiny_joint, pool, longer)
+    assert all(len(r.accuracies) == EPOCHS for r in history.rounds[-1].records)
+    for mine, theirs in zip(history.rounds, expected.rounds, strict=True):
+        np.testing.assert_array_equal(mine.points, theirs.points)
+    np.testing.assert_array_equal(history.usable()[1], expected.usable()[1])
+
+
+def test_failed_trainings_teach_nothing_and_diverged_ones_count_zero(tiny_joint, pool):
+    evaluate = Planted(tiny_joint, 5, settled=2, failing=lambda i: i % 4 == 0, diverging=lambda i: i % 4 == 1)
+    predictor = Ridge()
+    history = search(tiny_joint, pool, evaluate, predictor)
+    assert history.epoch == 2
+    assert predictor.rows == [12, 24, 36, 48]
+    x, y = history.usable()
+    assert len(x) == len(y) == 48
+    assert (y == 0).sum() == 16
+    assert len(history.held_out()[0]) == 36
+    assert len(set(evaluate.names)) == 64  # a failed candidate is not chosen again in this run
+    statuses = [record.status for r in history.rounds for record in r.records]
+    assert [statuses.count(s) for s in ("failed", "diverged", "finished")] == [16, 16, 32]
+
+
+def test_diverged_trainings_do_not_decide_where_to_stop(tiny_joint, pool):
+    with_some = search(tiny_joint, pool, Planted(tiny_joint, 5, settled=3, diverging=lambda i: i % 2 == 0))
+    assert with_some.epoch == 3
+    only_one = search(tiny_joint, pool, Planted(tiny_joint, 5, settled=3, diverging=lambda i: 0 < i < 16))
+    assert only_one.epoch == EPOCHS
+    assert only_one.correlations == ()
+
+
+@pytest.mark.parametrize(("first", "title"), [(0, "round 1 of 4"), (16, "round 2 of 4")])
+def test_a_round_of_which_all_trainings_failed_ends_the_search(tiny_joint, pool, first, title):
+    with pytest.raises(UserError) as error:
+        search(tiny_joint, pool, Planted(tiny_joint, 0, failing=lambda i: i >= first))
+    assert str(error.value) == (
+        f"{title}: all 16 trainings failed; the first: fault {first}; put it right and run the same command again"
+    )
+
+
+def test_the_search_ends_with_the_pool(tiny_joint, pool):
+    points, macs = pool
+    history = search(tiny_joint, (points[:20], macs[:20]), Planted(tiny_joint, 0), rounds=5, batch=8)
+    assert [len(r.points) for r in history.rounds] == [8, 8, 4]
+    assert len({tuple(p) for r in history.rounds for p in r.points.tolist()}) == 20
+
+
+def test_each_round_takes_one_of_each_cost_bin(tiny_joint, pool):
+    points, macs = pool
+    history = search(tiny_joint, pool, Planted(tiny_joint, 1), batch=4)
+    of = {tuple(point): cost for point, cost in zip(points.tolist(), macs, strict=True)}
+    edges = np.linspace(macs.min(), macs.max(), 5)
+    for r in history.rounds:
+        bins = np.clip(np.searchsorted(edges, [of[tuple(p)] for p in r.points.tolist()], side="right") - 1, 0, 3)
+        assert bins.tolist() == [0, 1, 2, 3]
+
+
+def test_agreement_of_nothing_is_nothing():
+    empty = rank_agreement(np.array([]), np.array([]))
+    assert empty == {"candidates": 0, "kendall_tau": None, "spearman": None, "mean_absolute_error": None}
+    perfect = rank_agreement(np.array([0.1, 0.2, 0.3]), np.array([0.2, 0.3, 0.4]))
+    assert perfect == pytest.approx({"candidates": 3, "kendall_tau": 1, "spearman": 1, "mean_absolute_error": 0.1})
+
+
+def test_the_first_round_has_no_predictions():
+    first = Round(number=1, points=np.zeros((0, 3)), records=(), predicted=None, epochs=3)
+    assert predicted_against_measured(first, 3) == []
