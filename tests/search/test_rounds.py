@@ -109,7 +109,7 @@ def test_later_rounds_find_better_candidates(tiny_joint, pool, seed):
     assert predictor.rows == [16, 32, 48, 64]
     predicted, measured = history.held_out()
     assert len(predicted) == len(measured) == 48
-    assert rank_agreement(predicted, measured)["spearman"] > 0.4
+    assert rank_agreement(predicted, measured)["spearman"] > 0.3
 
 
 @pytest.mark.parametrize("seed", range(12))
