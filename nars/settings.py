@@ -248,8 +248,8 @@ DataSettings = Annotated[DigitsSettings | FolderSettings | ImagenetSubsetSetting
 class ProtocolSettings(Settings):
     """How every candidate is trained, whatever its recipe (group `protocol`).
 
-    `image_scale` times the candidate's resolution is the side of its images; `steps_per_epoch` null takes all of the
-    training images in an epoch. Everything here but `epochs` is part of a record's key.
+    `image_scale` times the candidate's resolution is the side of its images, at least 32; `steps_per_epoch` null
+    takes all of the training images in an epoch. Everything here but `epochs` is part of a record's key.
     """
 
     epochs: PositiveInt
@@ -439,7 +439,7 @@ class RecipeOverrides(Settings):
 
 
 class TrainSettings(StudySettings):
-    """`train.py`: `candidate` is a file from a search or the name of one in conf/candidate."""
+    """`train.py`: `candidate` is a file from a search or the name of one in conf/candidates."""
 
     candidate: str
     recipe: RecipeOverrides

@@ -22,6 +22,8 @@ from nars.spaces.recipe import Recipe
 from nars.training.loggers import close_logger, open_logger
 from nars.training.module import CandidateModule
 
+MIN_IMAGE_SIZE = 32  # networks halve the side five times
+
 
 class TrainingJob(Settings):
     """Everything that one training needs, in plain values, so that any process can run it.
@@ -57,8 +59,8 @@ def training_identity(data: ImageData, protocol: ProtocolSettings) -> dict:
 
 
 def image_size(architecture: Architecture, protocol: ProtocolSettings) -> int:
-    """Side in pixels of the images of a training: the candidate's resolution times the protocol's scale."""
-    return max(32, round(architecture.resolution * protocol.image_scale))
+    """Side in pixels of the images of a training: resolution times the protocol's scale, at least `MIN_IMAGE_SIZE`."""
+    return max(MIN_IMAGE_SIZE, round(architecture.resolution * protocol.image_scale))
 
 
 def run_training(
