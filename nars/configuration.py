@@ -38,7 +38,10 @@ def one_line_errors() -> Iterator[None]:
         if "Config group override" not in str(error):  # what Hydra says of constraint=0
             raise
         _fail("a group takes the name of an option, not a number; limits are given as constraint.max_macs=...")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Lightning turns Ctrl-C into SystemExit.
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
         print("\nstopped; every finished training is kept, the same command goes on from here", file=sys.stderr)
         sys.exit(130)
 

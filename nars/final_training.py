@@ -5,12 +5,13 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 from safetensors.torch import save_file
+from torch import nn
 
 from nars.costs.constraint import COSTS, short_number
 from nars.costs.statistics import table_costs
-from nars.data import open_data
+from nars.data import ImageData, open_data
 from nars.errors import UserError
-from nars.records import Ledger, training_key
+from nars.records import Ledger, Record, training_key
 from nars.settings import TrainSettings
 from nars.spaces.architecture import Architecture, ArchitectureTable
 from nars.spaces.candidate import Candidate
@@ -44,14 +45,41 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     given = settings.recipe.model_dump(exclude_none=True)
     candidate = Candidate(architecture=candidate.architecture, recipe=candidate.recipe | given)
     folder = Path(settings.runs_dir) / settings.study
+    ledger = Ledger(folder / "records.jsonl")
     split_file = folder / "split.json"
     data = open_data(settings.data, split_file=split_file)
-    training = training_identity(data, settings.protocol)
+    job = _job(candidate, settings, data, folder=folder, split_file=split_file)
+    out = Path(job.folder)
+    if ledger.find(job.key, job.epochs) and (out / "weights.safetensors").exists():
+        console.print(f"already trained: {out / 'weights.safetensors'}", soft_wrap=True)
+        return out
+    console.print(
+        f"training {candidate.name}: {short_number(job.macs)} MACs, {short_number(job.params)} params, "
+        f"{job.epochs} epochs on {data.train_size:,} images of {settings.data.name}"
+    )
+    record, module = run_training(
+        job, on_epoch=lambda epoch, accuracy: console.print(f"  epoch {epoch}/{job.epochs}: accuracy {accuracy:.4f}")
+    )
+    if record.status == "finished":
+        _save(out, record, module.evaluated_network)
+    ledger.append(record)
+    if record.status == "diverged":
+        raise UserError("the training diverged (NaN or infinite); try a smaller recipe.lr or a longer warm-up")
+    console.print(
+        f"accuracy {record.accuracies[-1]:.4f} after {len(record.accuracies)} epochs in {record.seconds:.0f} s"
+    )
+    console.print(f"written: {out / 'weights.safetensors'} and candidate.yaml", soft_wrap=True)
+    return out
+
+
+def _job(
+    candidate: Candidate, settings: TrainSettings, data: ImageData, *, folder: Path, split_file: Path
+) -> TrainingJob:
+    training = training_identity(data, settings.protocol, settings.trainer)
     key = training_key(candidate, training, settings.seed)
-    architecture = Architecture.from_dict(candidate.architecture)
-    prices = table_costs(ArchitectureTable.of(architecture), COSTS, num_classes=data.num_classes)[0]
-    macs, params = map(float, prices)
-    job = TrainingJob(
+    table = ArchitectureTable.of(Architecture.from_dict(candidate.architecture))
+    macs, params = table_costs(table, COSTS, num_classes=data.num_classes)[0]
+    return TrainingJob(
         **candidate.to_dict(),
         key=key,
         data=settings.data,
@@ -64,30 +92,15 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
         folder=str(folder / "trainings" / key),
         epochs=settings.protocol.epochs,
         seed=settings.seed,
-        macs=macs,
-        params=params,
+        macs=float(macs),
+        params=float(params),
     )
-    console.print(
-        f"training {candidate.name}: {short_number(macs)} MACs, {short_number(params)} params, "
-        f"{job.epochs} epochs on {data.train_size:,} images of {settings.data.name}"
+
+
+def _save(folder: Path, record: Record, network: nn.Module) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in network.state_dict().items()}, folder / "weights.safetensors"
     )
-    record, module = run_training(
-        job, on_epoch=lambda epoch, accuracy: console.print(f"  epoch {epoch}/{job.epochs}: accuracy {accuracy:.4f}")
-    )
-    Ledger(folder / "records.jsonl").append(record)
-    if record.status == "diverged":
-        raise UserError("the training diverged (NaN or infinite); try a smaller recipe.lr or a longer warm-up")
-    out = Path(job.folder)
-    out.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.contiguous() for name, tensor in module.evaluated_network.state_dict().items()}
-    save_file(weights, out / "weights.safetensors")
-    (out / "candidate.yaml").write_text(
-        yaml.safe_dump(
-            candidate.to_dict() | {"accuracy": record.accuracies[-1], "macs": macs, "params": params}, sort_keys=False
-        )
-    )
-    console.print(
-        f"accuracy {record.accuracies[-1]:.4f} after {len(record.accuracies)} epochs in {record.seconds:.0f} s"
-    )
-    console.print(f"written: {out / 'weights.safetensors'} and candidate.yaml", soft_wrap=True)
-    return out
+    result = {"accuracy": record.accuracies[-1], "macs": record.macs, "params": record.params}
+    (folder / "candidate.yaml").write_text(yaml.safe_dump(record.candidate.to_dict() | result, sort_keys=False))

@@ -11,12 +11,13 @@ from rich.console import Console
 from nars.costs.constraint import COSTS, Constraint, check_reachable
 from nars.costs.statistics import costs
 from nars.data import open_data
+from nars.errors import UserError
 from nars.predictor.predictor import Predictor
 from nars.pretraining import pretrained_predictor
 from nars.records import Ledger
 from nars.reporting.progress import ProgressDisplay
 from nars.reporting.terminal import print_answers, print_round, trust_sentence
-from nars.search.evolution import Evolution, evolve
+from nars.search.evolution import Evolution, evolve, random_feasible
 from nars.search.pool import sample_pool
 from nars.search.rounds import History, rank_agreement, run_rounds
 from nars.seeds import Stage, stage_seed
@@ -89,6 +90,25 @@ class Search:
         num_classes = self.settings.constraint.num_classes
         for limits, what in ((self.constraint, "constraint"), (self.window, "strategy.window")):
             check_reachable(limits, self.space.architecture, num_classes=num_classes, what=what)
+        tries = self.settings.strategy.evolution.tries
+        if not self.feasible(self.extremes).any():
+            found, tried = random_feasible(1, self.feasible, self.space, np.random.default_rng(0), tries=tries)
+            if not len(found):
+                raise UserError(
+                    f"constraint {self.constraint.label}: none of {tried:,} random architectures keeps it; "
+                    "loosen it, or raise strategy.evolution.tries"
+                )
+
+    def feasible(self, points: np.ndarray) -> np.ndarray:
+        """Bool (n,): whether joint points (n, d) keep the constraint."""
+        return self.constraint.feasible(self.price(points))
+
+    @property
+    def extremes(self) -> np.ndarray:
+        """The smallest and the largest architecture, as joint points (2, d) with the middle of the recipe space."""
+        recipe = np.tile(self.space.recipe.sizes // 2, (2, 1))
+        ends = np.stack([np.zeros(len(self.space.architecture), dtype=np.int16), self.space.architecture.sizes - 1])
+        return np.concatenate([ends, recipe], axis=1).astype(np.int16)
 
     @cached_property
     def window(self) -> Constraint:
@@ -134,7 +154,7 @@ class Search:
             "protocol": s.protocol,
             "trainer": s.trainer,
             "logger": s.logger,
-            "training": training_identity(data, s.protocol),
+            "training": training_identity(data, s.protocol, s.trainer),
             "study": s.study,
             "seed": s.seed,
         }
@@ -169,13 +189,11 @@ class Search:
         def score(points: np.ndarray) -> np.ndarray:
             return fits.predict(self.space.encode(points))
 
-        def feasible(points: np.ndarray) -> np.ndarray:
-            return self.constraint.feasible(self.price(points))
-
-        seeds, _ = history.usable()
-        seeds = seeds[np.argsort(-score(seeds), kind="stable")]
+        trained, _ = history.usable()
+        trained = trained[np.argsort(-score(trained), kind="stable")]
+        seeds = np.concatenate([trained, self.extremes])  # under a tight limit only an extreme may be feasible
         rng = np.random.default_rng(stage_seed(s.seed, Stage.EVOLUTION))
-        return evolve(score, feasible, self.space, s.strategy.evolution, rng, seeds[: s.strategy.evolution.best])
+        return evolve(score, self.feasible, self.space, s.strategy.evolution, rng, seeds)
 
     def _answer(self, predictor: Predictor, evolution: Evolution, trainer: CandidateTrainer, history: History) -> Path:
         points = evolution.points[: self.settings.strategy.answers]

@@ -269,7 +269,7 @@ class ProtocolSettings(Settings):
 
 
 class TrainerSettings(Settings):
-    """Where and in which precision a training runs (group `trainer`); does not change what is trained."""
+    """Where and in which precision a training runs (group `trainer`); the precision is part of a record's key."""
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"

@@ -128,9 +128,15 @@ def test_a_value_on_the_command_line_wins():
     assert settings.constraint.max_macs == 5e8
 
 
-@pytest.mark.xfail(reason="the shipped YAML files leave these keys out, so Hydra wants a + before them")
 @pytest.mark.parametrize(
-    "given", ["constraint.max_params=9e6", "constraint.num_classes=200", "pretrained=some.safetensors"]
+    "given",
+    [
+        "constraint.max_params=9e6",
+        "constraint.num_classes=200",
+        "pretrained=some.safetensors",
+        "strategy.evolution.patience=1",
+        "strategy.evolution.tries=1000",
+    ],
 )
 def test_keys_that_help_or_readme_name_can_be_given(given):
     assert settings_of("search", given)

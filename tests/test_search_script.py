@@ -114,14 +114,15 @@ def test_a_torn_last_line_is_repaired(finished):
     [
         (["constraint.max_macs=0"], "constraint.max_macs: Input should be greater than 0"),
         (["constraint.max_macs=1000"], "cannot be met: the smallest architecture of search_space=tiny needs"),
-        (["constraint.max_mac=1e6"], "max_mac"),
+        (["constraint.min_macs=3e6", "constraint.max_params=70e3"], "random architectures keeps it; loosen it"),
+        (["constraint.max_mac=1e6"], "constraint.max_mac"),
         (["constraint=0"], "constraint.max_macs=..."),
         (["constraint=flops_1m"], "constraint=flops_1m: no such option; allowed: flops_1g"),
         (["strategy.batch=two"], "strategy.batch: Input should be a valid integer"),
         (["data=folder"], "data.root: must be given"),
         (["data=folder", "data.root=/nowhere"], "/nowhere"),
         (["strategy.rounds=0"], "strategy.rounds: Input should be greater than 0"),
-        (["pretrained=/nowhere.safetensors"], "/nowhere.safetensors"),
+        (["pretrained=/nowhere.safetensors"], "error: /nowhere.safetensors"),
     ],
 )
 def test_wrong_input_gets_one_clear_line(arguments, message, tmp_path):

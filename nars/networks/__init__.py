@@ -1,1 +1,1 @@
-"""Architectures as timm networks, and the published FBNetV3 family."""
+"""Architectures as timm networks."""

@@ -1,1 +1,1 @@
-"""How candidates are chosen: pool, rounds, evolution, baselines."""
+"""How candidates are chosen: pool, rounds, early stop, evolution."""

@@ -6,15 +6,28 @@ kernel and expansion, and the padding of a stage's first depthwise convolution m
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
 from nars.errors import UserError
-from nars.settings import ArchitectureSpaceSettings, HeadSettings, SameAs, Settings, StageSettings, parse
+from nars.settings import (
+    ArchitectureSpaceSettings,
+    HeadSettings,
+    NonNegativeInt,
+    SameAs,
+    Settings,
+    StageSettings,
+    parse,
+)
 from nars.spaces.dimension import Dimension, choices_of
 from nars.spaces.space import Space
 
 STAGE_KEYS = ("width", "depth", "kernel_first", "kernel_rest", "expansion_first", "expansion_rest")
+
+
+Kernel = Literal[1, 3, 5, 7, 9, 11]
 
 
 class Stage(Settings):
@@ -23,23 +36,23 @@ class Stage(Settings):
     `first_padding` None pads the first depthwise convolution by kernel // 2.
     """
 
-    width: int
-    depth: int
-    stride: int
-    kernel_first: int
-    kernel_rest: int
-    expansion_first: int
-    expansion_rest: int
+    width: PositiveInt
+    depth: PositiveInt
+    stride: Literal[1, 2]
+    kernel_first: Kernel
+    kernel_rest: Kernel
+    expansion_first: PositiveInt
+    expansion_rest: PositiveInt
     se: bool
-    first_padding: int | None = None
+    first_padding: NonNegativeInt | None = None
 
 
 class Architecture(Settings):
     """A network of the FBNetV3 family: stem, stages, final expansion, pooling, head of `head.width`, classifier."""
 
-    resolution: int
-    stem_width: int
-    stages: tuple[Stage, ...]
+    resolution: PositiveInt
+    stem_width: PositiveInt
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     head: HeadSettings
 
     @classmethod
@@ -124,6 +137,15 @@ class ArchitectureSpace(Space):
             self._choices[name] = choices
         for field in fields:
             self._source[field] = name
+
+    @property
+    def specification(self) -> dict[str, list]:
+        """Every dimension with its choices, and all that is fixed: two spaces of the same networks say the same."""
+        fixed = {name: list(choices) for name, choices in self._choices.items() if len(choices) == 1}
+        for i, stage in enumerate(self.settings.stages, start=1):
+            fixed |= {f"stage{i}/stride": [stage.stride], f"stage{i}/se": [stage.se]}
+        fixed |= {f"head/{key}": [value] for key, value in self.settings.head.model_dump().items()}
+        return super().specification | fixed
 
     def table(self, points: np.ndarray) -> ArchitectureTable:
         """The architectures of points (n, d) as arrays."""

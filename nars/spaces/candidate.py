@@ -53,6 +53,11 @@ class JointSpace(Space):
             raise UserError(f"architecture and recipe space both have a dimension {min(shared)}")
         super().__init__(f"{architecture.name}+{recipe.name}", architecture.dimensions + recipe.dimensions)
 
+    @property
+    def specification(self) -> dict[str, list]:
+        """Both parts' specifications."""
+        return self.architecture.specification | self.recipe.specification
+
     def split(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Architecture points (n, d_a) and recipe points (n, d_r) of joint points (n, d)."""
         return points[:, : len(self.architecture)], points[:, len(self.architecture) :]

@@ -55,7 +55,7 @@ class LocalExecutor:
                 except UserError:
                     raise
                 except Exception as error:  # a fault of one training must not end the search
-                    yield job, f"{type(error).__name__}: {error}"
+                    yield job, f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
     def close(self) -> None:
         """Stop the workers at once, whatever they are doing."""
@@ -86,7 +86,12 @@ def visible_gpus() -> tuple[str, ...]:
 
 def default_workers(threads_per_worker: int) -> int:
     """One worker per GPU, or per `threads_per_worker` cores that this process may use."""
-    return len(visible_gpus()) or max(1, len(os.sched_getaffinity(0)) // threads_per_worker)
+    return len(visible_gpus()) or max(1, _cores() // threads_per_worker)
+
+
+def _cores() -> int:
+    """Cores that this process may use; all of them where the system cannot tell (macOS)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start_worker(threads: int, gpus: tuple[str, ...], started) -> None:

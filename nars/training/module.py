@@ -36,7 +36,8 @@ class CandidateModule(pl.LightningModule):
         self.steps_per_epoch = steps_per_epoch
         self.seed = seed
         self.mixup = v2.MixUp(alpha=recipe.mixup, num_classes=num_classes) if recipe.mixup > 0 else None
-        self.ema = ModelEmaV3(network, decay=protocol.ema_decay) if recipe.ema else None
+        # Warm-up (ours): without it, the EMA of a short training is still mostly its untrained start.
+        self.ema = ModelEmaV3(network, decay=protocol.ema_decay, use_warmup=True) if recipe.ema else None
         self.accuracies: list[float] = []
         self.diverged = False
 
@@ -68,7 +69,7 @@ class CandidateModule(pl.LightningModule):
 
     def on_train_batch_end(self, outputs, batch, batch_index: int) -> None:
         if self.ema is not None:
-            self.ema.update(self.network)
+            self.ema.update(self.network, step=self.global_step)
 
     def on_train_epoch_end(self) -> None:
         # After validation: Lightning calls this last in an epoch.

@@ -12,7 +12,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from nars.costs.constraint import short_number
 from nars.data import ImageData, open_data
+from nars.errors import UserError
 from nars.networks.build import build_network
 from nars.records import Record
 from nars.settings import DataSettings, LoggerSettings, ProtocolSettings, Settings, TrainerSettings
@@ -53,9 +55,13 @@ class TrainingJob(Settings):
         return Candidate(architecture=self.architecture, recipe=self.recipe)
 
 
-def training_identity(data: ImageData, protocol: ProtocolSettings) -> dict:
+def training_identity(data: ImageData, protocol: ProtocolSettings, trainer: TrainerSettings) -> dict:
     """What decides the outcome of a training beside candidate, seed and epochs: part of a record and of its key."""
-    return {"data": data.fingerprint, "protocol": protocol.model_dump(mode="json", exclude={"epochs"})}
+    return {
+        "data": data.fingerprint,
+        "protocol": protocol.model_dump(mode="json", exclude={"epochs"}),
+        "precision": trainer.precision,
+    }
 
 
 def image_size(architecture: Architecture, protocol: ProtocolSettings) -> int:
@@ -108,8 +114,14 @@ def run_training(
 
 
 def train_job(job: TrainingJob) -> Record:
-    """`run_training` for worker processes: only the record comes back."""
-    return run_training(job)[0]
+    """`run_training` for worker processes: only the record comes back. UserError if the GPU's memory is too small."""
+    try:
+        return run_training(job)[0]
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"out of GPU memory with {short_number(job.macs)} MACs, batch {job.protocol.batch_size}: lower "
+            "protocol.batch_size (the learning rate follows), or use trainer.precision=bf16-mixed"
+        ) from None
 
 
 def _loaders(job: TrainingJob, data: ImageData, side: int) -> tuple[DataLoader, DataLoader]:
