@@ -82,13 +82,14 @@ def test_defaults_are_valid(script):
 
 
 def rows_of(script: str) -> list[dict[str, str]]:
-    """Choices of one option per group that together take every option at least once."""
+    """Choices of one option per group that together take every option once; constraints have a test of their own."""
     options = {
         group: [file.split("/")[1] for file in FILES if file.startswith(f"{group}/")] for group in groups_of(script)
     }
-    experiments = options.pop("experiment", [])
+    alone = [{"experiment": name} for name in options.pop("experiment", [])]
+    options.pop("constraint", None)
     rows = [{g: o[i % len(o)] for g, o in sorted(options.items())} for i in range(max(map(len, options.values())))]
-    return rows + [{"experiment": name} for name in experiments]
+    return rows + alone
 
 
 @pytest.mark.parametrize(("script", "row"), [(script, row) for script in SCRIPTS for row in rows_of(script)])
@@ -102,9 +103,22 @@ def test_every_option_is_valid(script, row):
             assert recipe_space(settings.recipe_space).name == option
         elif group in ("data", "logger"):
             assert getattr(settings, group).name == option
-        elif group == "constraint":
-            limits = settings.constraint.model_dump(exclude_none=True, exclude={"num_classes"})
-            assert limits == LIMITS[option]
+
+
+@pytest.mark.parametrize("option", [file.stem for file in sorted((CONF / "constraint").iterdir())])
+def test_constraints_are_what_their_names_say(option):
+    """Each file composed alone and put into the composition of `search.py`, which takes seconds only once."""
+    config = composed("search").copy()
+    config.constraint = OmegaConf.merge(
+        composed("constraint/none").constraint, composed(f"constraint/{option}").constraint
+    )
+    limits = settings_from(config, SearchSettings).constraint.model_dump(exclude_none=True, exclude={"num_classes"})
+    assert limits == LIMITS[option]
+
+
+def test_a_constraint_of_another_kind_replaces_the_default_one():
+    limits = settings_of("search", "constraint=params_9m").constraint
+    assert (limits.max_macs, limits.max_params) == (None, 9e6)
 
 
 def test_the_paper_s_scale_is_one_option():
@@ -138,7 +152,7 @@ def test_a_value_on_the_command_line_wins():
         "strategy.evolution.tries=1000",
     ],
 )
-def test_keys_that_help_or_readme_name_can_be_given(given):
+def test_keys_that_help_names_can_be_given(given):
     assert settings_of("search", given)
 
 

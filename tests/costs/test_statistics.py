@@ -98,7 +98,7 @@ def check_against_built(space: ArchitectureSpace, points: np.ndarray, num_classe
         assert priced == built, architecture
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(12))
 def test_costs_of_tiny_equal_fvcore_s(tiny, seed):
     num_classes = [2, 10, 200][seed % 3]
     for point in tiny.sample(1, seed):
@@ -122,10 +122,10 @@ def test_costs_of_fbnetv3_equal_the_built_networks(fbnetv3):
     check_against_built(fbnetv3, fbnetv3.sample(2, 5), num_classes=1000)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(20))
 def test_costs_of_any_space_equal_the_built_networks(seed):
     space = random_architecture_space(seed)
-    check_against_built(space, space.sample(2, seed), num_classes=7)
+    check_against_built(space, space.sample(1, seed), num_classes=7)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -141,9 +141,9 @@ def test_multiply_adds_of_b_without_pooling(conf):
     assert table_costs(table, ("macs",), num_classes=1000)[0, 0] == 460_150_000
 
 
-@pytest.mark.parametrize("name", ["fbnetv3_a", "fbnetv3_c"])
+@pytest.mark.parametrize("name", ["fbnetv3_a"])
 def test_published_networks_cost_what_is_built(conf, name):
-    """A and C override paddings, which makes maps smaller."""
+    """A overrides both kinds of paddings, which makes maps smaller."""
     architecture = Architecture.from_dict(conf("candidates", name)["architecture"])
     with torch.device("meta"):
         network = build_network(architecture, num_classes=1000)
@@ -167,7 +167,7 @@ def test_raising_a_choice_never_lowers_a_cost(architecture_space):
     check_costs_never_fall(architecture_space, architecture_space.sample(3000, 0))
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 def test_raising_a_choice_of_any_space_never_lowers_a_cost(seed):
     space = random_architecture_space(seed)
     check_costs_never_fall(space, space.sample(300, seed))

@@ -58,26 +58,17 @@ def test_weights_interchange_with_timm_s(published, name):
 
 def test_padding_overrides_change_maps_and_no_weights(published):
     """B overrides two paddings: its maps at 248 pixels are 15 and 7 wide, timm's 16 and 8 (facts.md section 3)."""
-    with torch.device("meta"):
-        networks = [
-            build_network(published("fbnetv3_b", padding_overrides=o), num_classes=9).eval() for o in (True, False)
-        ]
+    networks = [build_network(published("fbnetv3_b", padding_overrides=o), num_classes=9).eval() for o in (True, False)]
     shapes = [{key: value.shape for key, value in network.state_dict().items()} for network in networks]
     assert shapes[0] == shapes[1]
-    sides = []
-    for network in networks:
-        x = network.bn1(network.conv_stem(torch.zeros(1, 3, 248, 248, device="meta")))
-        maps = []
-        for stage in network.blocks:
-            x = stage(x)
-            maps.append(x.shape[-1])
-        sides.append(maps[-3:])
-    assert sides == [[15, 7, 7], [16, 8, 8]]
+    with torch.no_grad():
+        maps = [network.forward_intermediates(torch.zeros(1, 3, 248, 248))[1][-2:] for network in networks]
+    assert [[m.shape[-1] for m in last] for last in maps] == [[15, 7], [16, 8]]
 
 
 def test_searched_widths_survive(fbnetv3):
     """20 and 28 are no multiples of 8, to which timm rounds unless told otherwise."""
-    for width, choice in zip((20, 24, 28, 32), range(4), strict=True):
+    for width, choice in ((20, 0), (28, 2)):
         point = np.zeros(len(fbnetv3), dtype=np.int16)
         point[fbnetv3.position("stage2/width")] = choice
         with torch.device("meta"):

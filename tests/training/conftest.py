@@ -38,14 +38,14 @@ def smallest(tiny) -> dict:
 def job_values() -> dict:
     """What all jobs of a test share, as a search has it."""
     data = DigitsSettings(name="digits")
-    protocol = ProtocolSettings(**PROTOCOL)
+    protocol, trainer = ProtocolSettings(**PROTOCOL), TrainerSettings(accelerator="cpu")
     return {
         "data": data,
         "split_file": None,
         "protocol": protocol,
-        "trainer": TrainerSettings(accelerator="cpu"),
+        "trainer": trainer,
         "logger": LoggerSettings(name="none"),
-        "training": training_identity(open_data(data), protocol),
+        "training": training_identity(open_data(data), protocol, trainer),
         "study": "digits-study",
         "seed": 3,
     }

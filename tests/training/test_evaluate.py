@@ -6,9 +6,7 @@ import time
 import pytest
 
 from nars.records import Ledger, Record
-from nars.settings import ExecutorSettings
 from nars.training.evaluate import CandidateTrainer
-from nars.training.executor import LocalExecutor
 from nars.training.run import TrainingJob, train_job
 
 FAULTY_LR = 0.0123
@@ -37,20 +35,26 @@ class Told:
         self.said.append(("stop",))
 
 
-@pytest.fixture(scope="module")
-def executor():
-    with LocalExecutor(ExecutorSettings(name="local", workers=1, retries=0), train_or_fail) as executor:
-        yield executor
+class Here:
+    """An executor that trains in this process: a worker needs seconds to import what trains."""
+
+    def map(self, jobs, on_poll):
+        for job in reversed(jobs):  # any order
+            on_poll()
+            try:
+                yield job, train_or_fail(job)
+            except OSError as error:
+                yield job, f"OSError: {error}"
 
 
 @pytest.mark.slow
-def test_trainings_are_kept_and_never_repeated(executor, job_values, candidate, tmp_path):
+def test_trainings_are_kept_and_never_repeated(job_values, candidate, tmp_path):
     path, progress = tmp_path / "records.jsonl", Told()
 
     def trainer() -> CandidateTrainer:
         return CandidateTrainer(
             Ledger(path),
-            executor,
+            Here(),
             job_values=job_values,
             price=lambda c: (100.0, 1e9 * c.recipe["lr"]),
             folder=tmp_path / "trainings",
@@ -114,7 +118,7 @@ def test_keys_tell_trainings_apart(job_values, candidate, tmp_path):
     def key(c, **changed):
         return CandidateTrainer(
             Ledger(tmp_path / "none"),
-            LocalExecutor(ExecutorSettings(name="local", workers=1), train_job),
+            Here(),
             job_values=job_values | changed,
             price=lambda c: (1.0, 1.0),
             folder=tmp_path,
