@@ -14,7 +14,7 @@ from nars.settings import PredictorSettings
 
 FORMAT = "nars-predictor-1"
 SIZES = ("embedding", "encoder_hidden", "head_hidden", "members")
-AGAIN = "remove this file and run the same command again, or pretrain with pretrain_predictor.py"
+AGAIN = "remove this file and run the same command again, or pretrain again with pretrain_predictor.py"
 
 
 def write(path: str | Path, tensors: dict[str, Tensor], metadata: dict) -> None:
