@@ -6,6 +6,7 @@ crossover and mutation adapt to the parents' scores after Srinivas and Patnaik, 
 and mutation in genetic algorithms", IEEE Trans. SMC 24(4), 1994.
 """
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,16 +69,18 @@ def evolve(
     points = _start(feasible, space, settings, rng, seeds, memory)[:left]
     points, scores = _ranked(points, _scored(score, points), memory)
     history = [_generation(scores, evaluated=len(scores), infeasible=0, duplicates=0)]
-    left, stalled = left - len(scores), 0
+    left, stalled, made = left - len(scores), 0, settings.attempts * settings.children
     while left and stalled < settings.patience and len(history) <= settings.max_generations:
-        children, infeasible, duplicates = _feasible_children(points, scores, feasible, space, settings, rng, memory)
+        children, kept, counts = _offspring(points, scores, made, feasible, space, settings, rng, memory)
         children = children[:left]
-        points = np.concatenate([points, children])
         scores = np.concatenate([scores, _scored(score, children)])
-        points, scores = (rows[: settings.survivors] for rows in _ranked(points, scores, memory))
-        history.append(_generation(scores, evaluated=len(children), infeasible=infeasible, duplicates=duplicates))
+        points, scores = _ranked(np.concatenate([points, children]), scores, memory)
+        points, scores = points[: settings.survivors], scores[: settings.survivors]
+        history.append(_generation(scores, evaluated=len(children), **counts))
         left -= len(children)
         stalled = stalled + 1 if history[-1].best - history[-2].best <= settings.min_gain else 0
+        # So many for each of the next parents that enough should be new and feasible.
+        made = min(math.ceil(settings.children / max(kept, 1 / CHUNK)), settings.attempts * settings.children)
     return Evolution(points=points[: settings.survivors], scores=scores[: settings.survivors], history=tuple(history))
 
 
@@ -127,25 +130,32 @@ def _start(feasible, space, settings, rng, seeds, memory) -> np.ndarray:
     return points
 
 
-def _feasible_children(points, scores, feasible, space, settings, rng, memory) -> tuple[np.ndarray, int, int]:
-    """New feasible children (m, d) of every point, `settings.children` of each where `settings.attempts` attempts
-    suffice; and how many children were infeasible, and how many had been tried before."""
-    parents = np.repeat(np.arange(len(points)), settings.children)
-    found, infeasible, duplicates = [np.empty((0, len(space)), dtype=np.int16)], 0, 0
-    for _ in range(settings.attempts):
-        children = _children(parents, points, scores, space.sizes, settings, rng)
-        keys = memory.keys(children)
-        new = memory.first(keys)
-        memory.add(keys[new])
-        kept = new.copy()
-        kept[new] = feasible(children[new]) if new.any() else False
-        found.append(children[kept])
-        duplicates += int(np.count_nonzero(~new))
-        infeasible += int(np.count_nonzero(new & ~kept))
-        parents = parents[~kept]
-        if not len(parents):
-            break
-    return np.concatenate(found), infeasible, duplicates
+def _offspring(points, scores, made, feasible, space, settings, rng, memory) -> tuple[np.ndarray, float, dict]:
+    """New feasible children (m, d), at most `settings.children` of each point; which share of those made was new and
+    feasible, and counts of the others. `made` of each point are made, all at once: pricing many is hardly slower."""
+    children = _children(np.repeat(np.arange(len(points)), made), points, scores, space.sizes, settings, rng)
+    new, kept = _new_and_feasible(children, feasible, memory)
+    chosen = children[_first_of_each(kept, len(points), settings.children)]
+    memory.add(memory.keys(chosen))
+    counts = {"infeasible": int(np.count_nonzero(new & ~kept)), "duplicates": int(np.count_nonzero(~new))}
+    return chosen, float(kept.mean()), counts
+
+
+def _new_and_feasible(points, feasible, memory) -> tuple[np.ndarray, np.ndarray]:
+    """Which points (n,) have not been tried before, and which of these are feasible; only these stay unknown."""
+    keys = memory.keys(points)
+    new = memory.first(keys)
+    kept = new.copy()
+    if new.any():
+        kept[new] = feasible(points[new])
+    memory.add(keys[new & ~kept])
+    return new, kept
+
+
+def _first_of_each(kept: np.ndarray, parents: int, most: int) -> np.ndarray:
+    """`kept` bool (n,) without what is beyond the first `most` of a parent; rows are n / parents children of each."""
+    by_parent = kept.reshape(parents, -1)
+    return (by_parent & (by_parent.cumsum(axis=1) <= most)).ravel()
 
 
 def _children(parents, points, scores, sizes, settings, rng) -> np.ndarray:
@@ -158,12 +168,12 @@ def _children(parents, points, scores, sizes, settings, rng) -> np.ndarray:
     better = np.maximum(scores[parents], scores[mates])
     rate = adaptive_rates(better, scores, above=settings.crossover_above, below=settings.crossover_below)
     crossed = rng.random(len(parents)) < rate
-    children = _crossover(points[parents], points[mates], crossed, rng)
-    rate = adaptive_rates(scores[parents], scores, above=settings.mutations_above, below=settings.mutations_below)
-    changed = rng.random(children.shape, dtype=np.float32) < (rate / len(sizes))[:, None]
-    copies = np.nonzero(~(changed.any(axis=1) | (children != points[parents]).any(axis=1)))[0]
-    changed[copies, rng.integers(len(sizes), size=len(copies))] = True
-    return _mutate(children, changed, sizes, rng)
+    first = points[parents]
+    children = _crossover(first, points[mates], crossed, rng)
+    mutations = adaptive_rates(scores, scores, above=settings.mutations_above, below=settings.mutations_below)
+    changes = rng.poisson(mutations[parents])
+    changes[(changes == 0) & (children == first).all(axis=1)] = 1
+    return _mutate(children, changes, sizes, rng)
 
 
 def _mates(parents: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -177,17 +187,21 @@ def _mates(parents: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarr
 def _crossover(first: np.ndarray, second: np.ndarray, crossed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Where `crossed` (n,): each dimension from either row with equal chance; elsewhere the first row."""
     n, d = first.shape
-    coins = np.unpackbits(rng.integers(256, size=(n, -(-d // 8)), dtype=np.uint8), axis=1, count=d).view(bool)
-    return np.where(coins & crossed[:, None], second, first)
+    coins = np.unpackbits(rng.integers(256, size=(n, -(-d // 8)), dtype=np.uint8), axis=1, count=d)
+    return first + (second - first) * (coins & crossed[:, None])  # several times faster than np.where
 
 
-def _mutate(points: np.ndarray, changed: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Points (n, d) with another choice, any with equal chance, where `changed` (n, d)."""
-    points = points.copy()
-    row, column = np.nonzero(changed & (sizes > 1))
+def _mutate(points: np.ndarray, changes: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Points (n, d) with `changes` (n,) dimensions, drawn with replacement, set to another choice, any equally likely.
+
+    A dimension that has one choice only stays.
+    """
+    row = np.repeat(np.arange(len(points)), changes)
+    column = rng.integers(len(sizes), size=len(row))
     size = sizes[column]
-    points[row, column] = (points[row, column] + rng.integers(1, size)) % size
-    return points
+    mutated = points.copy()
+    mutated[row, column] = (points[row, column] + rng.integers(1, np.maximum(size, 2))) % size
+    return mutated
 
 
 def _scored(score, points: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nars.errors import UserError
-from nars.search.evolution import _Memory, _mutate, adaptive_rates, evolve, random_feasible
+from nars.search.evolution import _Memory, _mutate, _new_and_feasible, adaptive_rates, evolve, random_feasible
 from nars.settings import EvolutionSettings, parse
 from nars.spaces.dimension import Dimension
 from nars.spaces.space import Space
@@ -201,13 +201,15 @@ def test_adaptive_rates():
 
 def test_mutation_never_keeps_a_choice():
     space = space_of(2, 1, 5, 42)
-    points = space.sample(500, 0)
-    mutated = _mutate(points, np.ones((500, 4), bool), space.sizes, np.random.default_rng(0))
-    assert (mutated[:, [0, 2, 3]] != points[:, [0, 2, 3]]).all()
-    assert (mutated < space.sizes).all()
-    assert len(np.unique((mutated[:, 2] - points[:, 2]) % 5)) == 4
-    unchanged = _mutate(points, np.zeros((500, 4), bool), space.sizes, np.random.default_rng(0))
-    np.testing.assert_array_equal(unchanged, points)
+    points = space.sample(4000, 0)
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(_mutate(points, np.zeros(4000, int), space.sizes, rng), points)
+    mutated = _mutate(points, np.ones(4000, int), space.sizes, rng)
+    assert ((mutated >= 0) & (mutated < space.sizes)).all()
+    differs = mutated != points
+    assert (differs.sum(axis=1) <= 1).all()
+    np.testing.assert_allclose(differs.mean(axis=0), [0.25, 0, 0.25, 0.25], atol=0.03)
+    assert set((mutated - points)[differs[:, 2], 2] % 5) == {1, 2, 3, 4}
 
 
 def test_memory_takes_no_new_point_for_known_and_keeps_its_size():
@@ -222,6 +224,15 @@ def test_memory_takes_no_new_point_for_known_and_keeps_its_size():
         memory.add(keys)
         assert not memory.first(keys[-1:]).any()
         known.update(map(bytes, points))
+
+
+def test_feasible_points_stay_unknown_until_they_are_scored():
+    space = space_of(3, 3, 3)
+    memory, points = _Memory(3), every_point(space)
+    new, kept = _new_and_feasible(np.concatenate([points, points]), lambda p: p[:, 0] > 0, memory)
+    assert new.sum() == 27
+    assert kept.sum() == 18
+    np.testing.assert_array_equal(memory.first(memory.keys(points)), points[:, 0] > 0)
 
 
 def test_memory_use_is_flat_over_generations():
