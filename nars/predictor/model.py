@@ -14,7 +14,8 @@ class AccuracyModel(nn.Module):
     """Targets of encoded points, by `network`, by `process`, or both.
 
     `share` is the network's part of a blend. `residual` is the root mean square error of left-out records where there
-    is no process; `spread` is what the process's deviations are multiplied with to agree with those errors.
+    is no process (of the fitted records, and too small, where a single member leaves none out); `spread` is what the
+    process's deviations are multiplied with to agree with those errors.
     """
 
     def __init__(self, targets: Targets, *, network: AccuracyNetwork | None, process: GaussianProcess | None):

@@ -66,7 +66,7 @@ class Predictor:
         *,
         progress: Callable[[str, float], None] | None = None,
     ) -> dict[str, dict[str, float]]:
-        """Kendall tau and mean relative error of each statistic on the 20 % of rows held out.
+        """Kendall tau (nan for a constant) and mean relative error of each statistic on the 20 % of rows held out.
 
         x_architecture float32 (n, architecture columns), statistics (n, s), n >= 10. `progress` is told
         ("pretrain", fraction done). Forgets an earlier fit. UserError for wrong shapes or values not finite.
