@@ -98,7 +98,8 @@ def ours(space: JointSpace, score: Callable, feasible: Callable) -> Evolution:
 def pymoos(space: JointSpace, score: Callable, excess: Callable, evaluations: int, *, one_by_one: bool) -> float:
     """Best feasible score of pymoo's GA with evolution's sizes, after `evaluations` points.
 
-    Operators as its documentation has them for integers. pymoo scores infeasible points too. `one_by_one` gives the points one at a time, as its ElementwiseProblem does.
+    Operators as its documentation has them for integers. pymoo scores infeasible points too. `one_by_one` gives
+    the points one at a time, as its ElementwiseProblem does.
     """
     settings = EvolutionSettings()
 
