@@ -47,18 +47,17 @@ def measure_all(tables: dict[str, Callable[[], Benchmark]], seeds: int, results:
     known = {(line["table"], line["method"], line["size"], line["seed"]) for line in lines}
     for table_name, load in tables.items():
         table = load()
-        for name in methods_of(table_name):
-            method = METHODS[name]
-            for seed in range(seeds):
+        for seed in range(seeds):
+            for name in methods_of(table_name):
                 for size in SIZES:
                     if (table_name, name, size, seed) in known:
                         continue
                     line = {"table": table_name, "method": name, "size": size, "seed": seed}
-                    line |= measure(method, table, size, seed)
+                    line |= measure(METHODS[name], table, size, seed)
                     lines.append(line)
                     with results.open("a") as file:
                         file.write(json.dumps(line) + "\n")
-            print(table_name, name, flush=True)
+            print(f"{table_name}: seed {seed} measured", flush=True)
     return [line for line in lines if line["seed"] < seeds]
 
 
