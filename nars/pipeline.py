@@ -20,6 +20,7 @@ from nars.reporting.terminal import print_answers, print_round, trust_sentence
 from nars.search.evolution import Evolution, evolve, random_feasible
 from nars.search.pool import sample_pool
 from nars.search.rounds import History, rank_agreement, run_rounds
+from nars.search.strategies import Pool, Strategy, open_strategy
 from nars.seeds import Stage, stage_seed
 from nars.settings import SearchSettings
 from nars.spaces.architecture import ArchitectureSpace
@@ -49,8 +50,16 @@ class CachedFits:
         self.predictor.save(path)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Accuracies (n,)."""
+        """See `Predictor.predict`."""
         return self.predictor.predict(x)
+
+    def predict_with_std(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Predictor.predict_with_std`."""
+        return self.predictor.predict_with_std(x)
+
+    def draws(self, x: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+        """See `Predictor.draws`."""
+        return self.predictor.draws(x, n, seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,9 +154,7 @@ class Search:
         s = self.settings
         split_file = self.folder / "split.json"
         data = open_data(s.data, split_file=split_file)
-        pool, prices = sample_pool(
-            self.space, self.price, self.window, s.strategy.pool_size, stage_seed(s.seed, Stage.POOL)
-        )
+        strategy = self._strategy(fits)
         job_values = {
             "data": s.data,
             "split_file": str(split_file),
@@ -169,8 +176,7 @@ class Search:
             )
             history = run_rounds(
                 self.space,
-                pool,
-                prices[:, 0],
+                strategy,
                 trainer,
                 fits,
                 s.strategy,
@@ -178,6 +184,20 @@ class Search:
                 on_round=lambda done, history: print_round(self.console, done, history),
             )
         return trainer, history
+
+    def _strategy(self, fits: CachedFits) -> Strategy:
+        s = self.settings
+        points, prices = sample_pool(
+            self.space, self.price, self.window, s.strategy.pool_size, stage_seed(s.seed, Stage.POOL)
+        )
+        return open_strategy(
+            s.strategy,
+            self.space,
+            Pool(points, prices[:, 0]),
+            feasible=lambda points: self.window.feasible(self.price(points)),
+            predictor=fits,
+            seed=stage_seed(s.seed, Stage.CHOICE),
+        )
 
     def _price_candidate(self, candidate: Candidate) -> tuple[float, float]:
         macs, params = self.price(self.space.locate_candidate(candidate)[None])[0]

@@ -12,6 +12,7 @@ class Stage(IntEnum):
     PRETRAINING_POOL = 1
     EVOLUTION = 2
     PREDICTOR = 3
+    CHOICE = 4
 
 
 def stage_seed(seed: int, stage: Stage) -> int:

@@ -376,10 +376,9 @@ class WindowSettings(Settings):
     max_params: PositiveFloat | None = None
 
 
-class StrategySettings(Settings):
-    """Rounds of choose, train, refit, then evolution (group `strategy`)."""
+class RoundsSettings(Settings):
+    """What all strategies share: rounds of choose, train and refit the predictor, then evolution on the predictor."""
 
-    name: Literal["nars"] = "nars"
     pool_size: PositiveInt = 20_000
     window: WindowSettings = WindowSettings()
     rounds: PositiveInt = 4
@@ -387,6 +386,43 @@ class StrategySettings(Settings):
     early_stop_correlation: Annotated[float, Field(gt=-1, le=1)] = 0.92
     evolution: EvolutionSettings = EvolutionSettings()
     answers: PositiveInt = 5
+
+
+class NarsSettings(RoundsSettings):
+    """Rounds choose by the predictor: the best predicted candidate of each of `cost_bins` bins of MACs (paper), or the
+    batch of greatest expected improvement of the front over these bins (ours, measured in experiments/joint_search).
+
+    `cost_bins` null makes as many as a batch has candidates; 1 asks for the best candidate whatever its cost.
+    """
+
+    name: Literal["nars"]
+    choose: Literal["front_improvement", "best_per_bin"] = "front_improvement"
+    cost_bins: PositiveInt | None = None
+
+
+class RandomSettings(RoundsSettings):
+    """Rounds choose at random: the plainest comparison."""
+
+    name: Literal["random"]
+
+
+class RegularisedEvolutionSettings(RoundsSettings):
+    """Rounds choose by regularised evolution; `evolution` is the last stage, on the predictor, as everywhere."""
+
+    name: Literal["evolution"]
+    population: Annotated[int, Field(ge=2)] = 50
+    tournament: PositiveInt = 10
+
+
+class TpeSettings(RoundsSettings):
+    """Rounds choose by Optuna's tree-structured Parzen estimator."""
+
+    name: Literal["tpe"]
+
+
+StrategySettings = Annotated[
+    NarsSettings | RandomSettings | RegularisedEvolutionSettings | TpeSettings, Field(discriminator="name")
+]
 
 
 # --- scripts --------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def to_neighbour(points, changed, sizes, rng):
     return np.where(changed & ordered & (step >= 0) & (step < sizes), step, anywhere)
 
 
-evolution_mutate = evolution._mutate
+evolution_mutate = evolution.mutate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ VARIANTS = (
     Variant(name="5 mutations", settings=_mutations(5.0)),
     Variant(name="crossover 0.5", settings={"crossover_above": 0.5, "crossover_below": 0.5}),
     Variant(name="two-point crossover", operators={"_crossover": two_point}),
-    Variant(name="mutation to a neighbour", operators={"_mutate": to_neighbour}),
+    Variant(name="mutation to a neighbour", operators={"mutate": to_neighbour}),
     Variant(name="1 attempt", settings={"attempts": 1}),
     Variant(name="10 attempts", settings={"attempts": 10}),
     Variant(

@@ -42,6 +42,18 @@ class AccuracyModel(nn.Module):
             return (self.network(x).double().var(dim=0, unbiased=False) + self.residual.square()).sqrt()
         return self.spread * self.process.variance(wide).sqrt()
 
+    def draws(self, x: Tensor, wide: Tensor, n: int, *, generator: torch.Generator) -> Tensor:
+        """n joint samples float64 (n, rows) of what new measurements would be, were there no noise.
+
+        Of the process, moved to the blend's mean; without a process, of members drawn with replacement.
+        """
+        if self.process is None:
+            members = self.network(x).double()
+            return members[torch.randint(len(members), (n,), generator=generator)]
+        samples = self.process.draws(wide, n, generator=generator)
+        centre = self.process(wide)
+        return self.mean(x, wide) + self.spread * (samples - centre)
+
     def calibrate(self, y: Tensor, network: Tensor | None) -> None:
         """Set `share`, `residual` and `spread` from targets y (n,) and the network's (n,) of left-out records."""
         if self.process is None:

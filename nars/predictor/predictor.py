@@ -161,6 +161,19 @@ class Predictor:
         mean, low, high = self._in_chunks(x, ends)
         return mean, (high - low) / 2
 
+    @torch.inference_mode()
+    def draws(self, x: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+        """n joint samples float64 (n, rows) of the accuracies of encoded points x (rows, f); UserError before `fit`.
+
+        Each is one function that the records allow; their scatter is what is not known, without measurement noise.
+        Memory and time grow with the square and cube of the rows: meant for a shortlist of about a thousand.
+        """
+        self._check_fitted()
+        rows = self._features(x)
+        generator = torch.Generator().manual_seed(seed)
+        samples = self._model.draws(rows, self._with_statistics(rows), n, generator=generator)
+        return self._model.targets.to_accuracies(samples.numpy())
+
     def save(self, path: str | Path) -> None:
         """Write everything to a safetensors file; a reader sees the old file or the new one, never a part."""
         tensors = {}
@@ -256,11 +269,14 @@ class Predictor:
         with torch.inference_mode():
             return torch.cat([x, self._proxy(x[:, : len(self.architecture_columns)]).mean(dim=0)], dim=1)
 
+    def _check_fitted(self) -> None:
+        if self._model is None:
+            raise UserError("the predictor has not been fitted to any accuracy yet")
+
     @torch.inference_mode()
     def _in_chunks(self, x: np.ndarray, of: Callable[[torch.Tensor, torch.Tensor], tuple]) -> list[np.ndarray]:
         """Accuracies float64 (n,) of each target (n,) that `of` returns for features and features with statistics."""
-        if self._model is None:
-            raise UserError("the predictor has not been fitted to any accuracy yet")
+        self._check_fitted()
         parts = [of(chunk, self._with_statistics(chunk)) for chunk in self._features(x).split(CHUNK)]
         return [self._model.targets.to_accuracies(torch.cat(column).numpy()) for column in zip(*parts, strict=True)]
 

@@ -73,6 +73,17 @@ class GaussianProcess(nn.Module):
             parts.append(prior - ((cross @ self.inverse) * cross).sum(dim=1))
         return torch.cat(parts).clamp_min(0) + noise(hyperparameters)
 
+    def draws(self, x: Tensor, n: int, *, generator: torch.Generator) -> Tensor:
+        """n joint samples float64 (n, rows) of the function itself, without noise, at x (rows, f)."""
+        hyperparameters = self.hyperparameters()
+        x = (x.double() - self.centre) / self.spread
+        cross = kernel(x, self.points, hyperparameters)
+        covariance = kernel(x, x, hyperparameters) - (cross @ self.inverse) @ cross.T
+        covariance.diagonal().add_(NOISE_FLOOR)
+        factor = torch.linalg.cholesky(covariance)
+        normal = torch.randn(len(x), n, dtype=torch.float64, generator=generator)
+        return (cross @ self.coefficients)[None] + (factor @ normal).T
+
     def leave_one_out(self) -> tuple[Tensor, Tensor]:
         """Means and variances (n,) of each record predicted from all others (Rasmussen and Williams, eq. 5.12)."""
         variance = 1 / self.inverse.diagonal()

@@ -1,4 +1,4 @@
-"""Which points of the pool are trained next: one per cost bin."""
+"""Bins of costs, and the best points of each."""
 
 import numpy as np
 
@@ -11,24 +11,30 @@ def cost_bins(costs: np.ndarray, m: int) -> np.ndarray:
     return np.minimum(((costs - low) / (high - low) * m).astype(int), m - 1)
 
 
-def best_per_bin(scores: np.ndarray, costs: np.ndarray, m: int, taken: np.ndarray) -> np.ndarray:
-    """Rows (<= m,) of the best score in each of m cost bins, without those in bool `taken`; low costs first.
-
-    Bins that have none left are made up for by the best of the rest. Fewer than m only if the pool runs out.
-    Source: paper (recalled), Algorithm 1.
-    """
-    bins = cost_bins(costs, m)
-    order = np.argsort(-scores, kind="stable")
+def best_of_each(scores: np.ndarray, bins: np.ndarray, n: int, taken: np.ndarray) -> np.ndarray:
+    """Rows (m,) of the n best scores in each bin, without those in bool `taken`; lowest bin first, best first."""
+    order = np.lexsort((np.arange(len(scores)), -scores, bins))
     order = order[~taken[order]]
-    _, first = np.unique(bins[order], return_index=True)
-    chosen = order[first]
-    rest = order[~np.isin(order, chosen)]
-    return np.concatenate([chosen, rest[: m - len(chosen)]])
+    starts = np.searchsorted(bins[order], bins[order])
+    return order[np.arange(len(order)) - starts < n]
 
 
-def spread(costs: np.ndarray, m: int) -> np.ndarray:
-    """Rows (<= m,) for the first round, when nothing can be predicted: the first of the pool in each cost bin.
+def best_per_bin(scores: np.ndarray, bins: np.ndarray, n: int, taken: np.ndarray) -> np.ndarray:
+    """Rows (<= n,) of the best score in each cost bin, without those in bool `taken`; low costs first.
+
+    What is missing to n, because bins are few or have none left, is made up for by the best of the rest. Fewer than n
+    only if the pool runs out. Source: paper (recalled), Algorithm 1.
+    """
+    chosen = best_of_each(scores, bins, 1, taken)[:n]
+    order = np.argsort(-scores, kind="stable")
+    rest = order[~taken[order] & ~np.isin(order, chosen)]
+    return np.concatenate([chosen, rest[: n - len(chosen)]])
+
+
+def spread(costs: np.ndarray, n: int) -> np.ndarray:
+    """Rows (<= n,) for the first round, when nothing can be predicted: the first of the pool in each of n cost bins.
 
     The pool is in Sobol' order, so its first points are spread over all dimensions.
     """
-    return best_per_bin(-np.arange(len(costs), dtype=float), costs, m, np.zeros(len(costs), dtype=bool))
+    order = -np.arange(len(costs), dtype=float)
+    return best_per_bin(order, cost_bins(costs, n), n, np.zeros(len(costs), dtype=bool))

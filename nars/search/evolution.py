@@ -113,6 +113,19 @@ def adaptive_rates(fitness: np.ndarray, population: np.ndarray, *, above: float,
     return np.where(fitness >= mean, above * (best - fitness) / (best - mean), below)
 
 
+def mutate(points: np.ndarray, changes: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Points (n, d) with `changes` (n,) dimensions, drawn with replacement, set to another choice, any equally likely.
+
+    A dimension that has one choice only stays.
+    """
+    row = np.repeat(np.arange(len(points)), changes)
+    column = rng.integers(len(sizes), size=len(row))
+    size = sizes[column]
+    mutated = points.copy()
+    mutated[row, column] = (points[row, column] + rng.integers(1, np.maximum(size, 2))) % size
+    return mutated
+
+
 def _start(feasible, space, settings, rng, seeds, memory) -> np.ndarray:
     """The starting population: distinct, feasible; seeds first, then random points."""
     seeds = seeds[feasible(seeds)] if len(seeds) else seeds
@@ -173,7 +186,7 @@ def _children(parents, points, scores, sizes, settings, rng) -> np.ndarray:
     mutations = adaptive_rates(scores, scores, above=settings.mutations_above, below=settings.mutations_below)
     changes = rng.poisson(mutations[parents])
     changes[(changes == 0) & (children == first).all(axis=1)] = 1
-    return _mutate(children, changes, sizes, rng)
+    return mutate(children, changes, sizes, rng)
 
 
 def _mates(parents: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -189,19 +202,6 @@ def _crossover(first: np.ndarray, second: np.ndarray, crossed: np.ndarray, rng: 
     n, d = first.shape
     coins = np.unpackbits(rng.integers(256, size=(n, -(-d // 8)), dtype=np.uint8), axis=1, count=d)
     return first + (second - first) * (coins & crossed[:, None])  # several times faster than np.where
-
-
-def _mutate(points: np.ndarray, changes: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Points (n, d) with `changes` (n,) dimensions, drawn with replacement, set to another choice, any equally likely.
-
-    A dimension that has one choice only stays.
-    """
-    row = np.repeat(np.arange(len(points)), changes)
-    column = rng.integers(len(sizes), size=len(row))
-    size = sizes[column]
-    mutated = points.copy()
-    mutated[row, column] = (points[row, column] + rng.integers(1, np.maximum(size, 2))) % size
-    return mutated
 
 
 def _scored(score, points: np.ndarray) -> np.ndarray:

@@ -11,17 +11,10 @@ import numpy as np
 
 from nars.errors import UserError
 from nars.records import Record
-from nars.search.batch import best_per_bin, spread
 from nars.search.early_stop import correlation_by_epoch, early_stop_epoch, kendall_tau, spearman
-from nars.settings import StrategySettings
+from nars.search.strategies import Scorer, Strategy
+from nars.settings import RoundsSettings
 from nars.spaces.candidate import Candidate, JointSpace
-
-
-class Scorer(Protocol):
-    """The predictor's part that rounds need; x float32 (n, f), y and the prediction (n,)."""
-
-    def fit(self, x: np.ndarray, y: np.ndarray) -> None: ...
-    def predict(self, x: np.ndarray) -> np.ndarray: ...
 
 
 class Evaluate(Protocol):
@@ -52,15 +45,18 @@ class History:
     epoch: int
     correlations: tuple[float | None, ...]  # round one: accuracy after each epoch against the final one
 
+    def chosen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Points (n, d) of all rounds and accuracies (n,) after `epoch`: 0 where training diverged, nan where it
+        failed."""
+        points = np.concatenate([r.points for r in self.rounds])
+        records = [record for r in self.rounds for record in r.records]
+        return points, np.array([np.nan if r.status == "failed" else r.accuracy_at(self.epoch) for r in records])
+
     def usable(self) -> tuple[np.ndarray, np.ndarray]:
-        """Points (n, d) and accuracies (n,) after `epoch` of all trainings but failed ones; diverged ones count 0."""
-        rows = [
-            (point, record.accuracy_at(self.epoch))
-            for r in self.rounds
-            for point, record in zip(r.points, r.records, strict=True)
-            if record.status != "failed"
-        ]
-        return np.array([point for point, _ in rows]), np.array([accuracy for _, accuracy in rows])
+        """Points (n, d) and accuracies (n,) after `epoch` of all trainings but failed ones."""
+        points, accuracies = self.chosen()
+        usable = np.isfinite(accuracies)
+        return points[usable], accuracies[usable]
 
     def held_out(self) -> tuple[np.ndarray, np.ndarray]:
         """(predicted, measured) of all candidates that were predicted before they were trained."""
@@ -81,39 +77,34 @@ def predicted_against_measured(r: Round, epoch: int) -> list[tuple[float, float]
 
 def run_rounds(
     space: JointSpace,
-    pool: np.ndarray,
-    costs: np.ndarray,
+    strategy: Strategy,
     evaluate: Evaluate,
     predictor: Scorer,
-    settings: StrategySettings,
+    settings: RoundsSettings,
     *,
     epochs: int,
     on_round: Callable[[Round, History], None],
 ) -> History:
-    """Train `settings.rounds` batches from the pool (n, d) with costs (n,); leaves `predictor` fitted to all of them.
+    """Train `settings.rounds` batches that `strategy` chooses; leaves `predictor` fitted to all of them.
 
-    The first batch is spread over the costs, later ones hold the best predicted point of each cost bin. `on_round` is
-    called after each round. Everything follows from the arguments and the records, so a second call with the same
-    ledger goes the same way. UserError if no training of a round gave a result.
+    Every batch but the first is predicted before it is trained. `on_round` is called after each round. Everything
+    follows from the arguments and the records, so a second call with the same ledger goes the same way. UserError if
+    no training of a round gave a result.
     """
-    features = space.encode(pool)
-    taken = np.zeros(len(pool), dtype=bool)
     history = History(rounds=(), epoch=epochs, correlations=())
+    points, accuracies = np.empty((0, len(space)), dtype=np.int16), np.empty(0)
     for number in range(1, settings.rounds + 1):
-        scores = predictor.predict(features) if history.rounds else None
-        first = scores is None
-        rows = spread(costs, settings.batch) if first else best_per_bin(scores, costs, settings.batch, taken)
-        if len(rows) == 0:
+        batch = strategy.choose(settings.batch, points, accuracies)
+        if len(batch) == 0:
             break
-        taken[rows] = True
-        points = pool[rows]
         title = f"round {number} of {settings.rounds}"
-        records = _train(space, points, evaluate, history.epoch, title)
-        predicted = None if first else scores[rows]
-        done = Round(number=number, points=points, records=records, predicted=predicted, epochs=history.epoch)
+        predicted = predictor.predict(space.encode(batch)) if history.rounds else None
+        records = _train(space, batch, evaluate, history.epoch, title)
+        done = Round(number=number, points=batch, records=records, predicted=predicted, epochs=history.epoch)
         history = _extended(history, done, settings)
-        x, y = history.usable()
-        predictor.fit(space.encode(x), y)
+        points, accuracies = history.chosen()
+        known = np.isfinite(accuracies)
+        predictor.fit(space.encode(points[known]), accuracies[known])
         on_round(done, history)
     return history
 
@@ -132,7 +123,7 @@ def _train(space: JointSpace, points: np.ndarray, evaluate: Evaluate, epochs: in
     return records
 
 
-def _extended(history: History, done: Round, settings: StrategySettings) -> History:
+def _extended(history: History, done: Round, settings: RoundsSettings) -> History:
     rounds = (*history.rounds, done)
     if done.number > 1:
         return History(rounds=rounds, epoch=history.epoch, correlations=history.correlations)

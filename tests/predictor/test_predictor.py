@@ -289,3 +289,21 @@ def test_wrong_shapes_and_values_are_refused(space):
         predictor.pretrain(x, np.full((20, 2), np.inf))
     with pytest.raises(UserError, match="needs at least 10 architectures with statistics first, second"):
         predictor.pretrain(x, np.ones((20, 1)))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_draws_scatter_about_the_prediction(space, head):
+    predictor = new(space, with_head(head))
+    x = rows(space, 80)
+    y = planted_statistics(x)[:, 0]
+    y = (y - y.min()) / (y.max() - y.min())
+    predictor.fit(x[:40], y[:40])
+    draws = predictor.draws(x, 500, seed=3)
+    assert draws.shape == (500, 80)
+    np.testing.assert_array_equal(draws, predictor.draws(x, 500, seed=3))
+    assert np.abs(np.median(draws, axis=0) - predictor.predict(x)).mean() < 0.05
+    if head != "network":
+        known, unknown = draws.std(axis=0)[:40].mean(), draws.std(axis=0)[40:].mean()
+        assert known < unknown
+    with pytest.raises(UserError, match="not been fitted"):
+        new(space).draws(x, 2, seed=0)

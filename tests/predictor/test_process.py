@@ -57,3 +57,15 @@ def test_more_records_than_are_tuned_on_still_count():
     process = fitted(x, y)
     assert process.points.shape == (600, 3)
     assert (process(x) - y).square().mean().sqrt() < 0.1
+
+
+def test_draws_have_the_mean_and_covariance_of_the_posterior():
+    x, y = data()
+    process = fitted(x[:40], y[:40])
+    draws = process.draws(x[35:45], 20_000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(draws.mean(dim=0), process(x[35:45]), rtol=0, atol=0.02)
+    latent = process.variance(x[35:45]) - noise(process.hyperparameters())
+    torch.testing.assert_close(draws.var(dim=0), latent, rtol=0.1, atol=1e-3)
+    twins = process.draws(torch.cat([x[50:51], x[50:51]]), 100, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(twins[:, 0], twins[:, 1], rtol=0, atol=0.1)
+    assert twins[:, 0].std() > 0.05

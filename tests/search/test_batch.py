@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nars.search.batch import best_per_bin, cost_bins, spread
+from nars.search.batch import best_of_each, best_per_bin, cost_bins, spread
 
 SEEDS = range(40)
 
@@ -42,10 +42,10 @@ def test_equal_costs_fill_all_bins():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_best_of_each_bin_that_is_not_taken(seed):
     scores, costs, m, taken = random_pool(seed)
-    rows = best_per_bin(scores, costs, m, taken)
+    bins = cost_bins(costs, m)
+    rows = best_per_bin(scores, bins, m, taken)
     assert len(rows) == len(set(rows.tolist())) == min(m, (~taken).sum())
     assert not taken[rows].any()
-    bins = cost_bins(costs, m)
     filled = sorted(set(bins[~taken].tolist()))
     for row, b in zip(rows, filled, strict=False):
         assert bins[row] == b
@@ -62,11 +62,11 @@ def test_rounds_of_batches_never_repeat_and_use_the_pool_up(seed):
     scores, costs, m, _ = random_pool(seed)
     taken = np.zeros(len(costs), dtype=bool)
     for _ in range(len(costs) // m + 2):
-        rows = best_per_bin(scores, costs, m, taken)
+        rows = best_per_bin(scores, cost_bins(costs, m), m, taken)
         assert not taken[rows].any()
         taken[rows] = True
     assert taken.all()
-    assert len(best_per_bin(scores, costs, m, taken)) == 0
+    assert len(best_per_bin(scores, cost_bins(costs, m), m, taken)) == 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -83,4 +83,21 @@ def test_the_first_batch_is_the_first_of_each_bin(seed):
 
 def test_of_equal_scores_the_first_is_taken():
     costs = np.array([1.0, 1.1, 9.0, 9.1])
-    assert best_per_bin(np.zeros(4), costs, 2, np.zeros(4, dtype=bool)).tolist() == [0, 2]
+    assert best_per_bin(np.zeros(4), cost_bins(costs, 2), 2, np.zeros(4, dtype=bool)).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_best_few_of_each_bin(seed):
+    scores, costs, m, taken = random_pool(seed)
+    bins, n = cost_bins(costs, m), 1 + seed % 4
+    rows = best_of_each(scores, bins, n, taken)
+    expected = []
+    for b in range(m):
+        inside = [int(row) for row in np.flatnonzero((bins == b) & ~taken)]
+        expected += sorted(inside, key=lambda row: (-scores[row], row))[:n]
+    assert rows.tolist() == expected
+
+
+def test_fewer_bins_than_candidates_are_filled_up_with_the_best():
+    scores, bins = np.array([0.1, 0.9, 0.8, 0.2, 0.3]), np.array([0, 0, 0, 1, 1])
+    assert best_per_bin(scores, bins, 4, np.array([False, True, False, False, False])).tolist() == [2, 4, 3, 0]

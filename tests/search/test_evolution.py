@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nars.errors import UserError
-from nars.search.evolution import _Memory, _mutate, _new_and_feasible, adaptive_rates, evolve, random_feasible
+from nars.search.evolution import _Memory, _new_and_feasible, adaptive_rates, evolve, mutate, random_feasible
 from nars.settings import EvolutionSettings, parse
 from nars.spaces.dimension import Dimension
 from nars.spaces.space import Space
@@ -203,8 +203,8 @@ def test_mutation_never_keeps_a_choice():
     space = space_of(2, 1, 5, 42)
     points = space.sample(4000, 0)
     rng = np.random.default_rng(0)
-    np.testing.assert_array_equal(_mutate(points, np.zeros(4000, int), space.sizes, rng), points)
-    mutated = _mutate(points, np.ones(4000, int), space.sizes, rng)
+    np.testing.assert_array_equal(mutate(points, np.zeros(4000, int), space.sizes, rng), points)
+    mutated = mutate(points, np.ones(4000, int), space.sizes, rng)
     assert ((mutated >= 0) & (mutated < space.sizes)).all()
     differs = mutated != points
     assert (differs.sum(axis=1) <= 1).all()

@@ -8,7 +8,8 @@ from nars.errors import UserError
 from nars.records import Record
 from nars.search.pool import sample_pool
 from nars.search.rounds import Round, predicted_against_measured, rank_agreement, run_rounds
-from nars.settings import StrategySettings
+from nars.search.strategies import Nars, Pool
+from nars.settings import NarsSettings
 from nars.spaces.candidate import content_key
 
 EPOCHS = 6
@@ -90,9 +91,10 @@ def pool(tiny_joint):
 
 
 def search(space, pool, evaluate, predictor=None, *, on_round=lambda done, history: None, **settings):
-    points, macs = pool
-    strategy = StrategySettings(**({"rounds": 4, "batch": 16} | settings))
-    return run_rounds(space, points, macs, evaluate, predictor or Ridge(), strategy, epochs=EPOCHS, on_round=on_round)
+    chosen = NarsSettings(**({"name": "nars", "choose": "best_per_bin", "rounds": 4, "batch": 16} | settings))
+    predictor = predictor or Ridge()
+    strategy = Nars(chosen, space, Pool(*pool), predictor, seed=0)
+    return run_rounds(space, strategy, evaluate, predictor, chosen, epochs=EPOCHS, on_round=on_round)
 
 
 @pytest.mark.parametrize("seed", range(12))

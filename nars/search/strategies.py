@@ -1,0 +1,182 @@
+"""Which candidates are trained next: NARS and what it is compared with, behind one contract."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from nars.search.acquisition import front, front_improvement
+from nars.search.batch import best_of_each, best_per_bin, cost_bins, spread
+from nars.search.evolution import mutate
+from nars.settings import NarsSettings, RegularisedEvolutionSettings, StrategySettings
+from nars.spaces.space import Space
+
+SHORTLIST = 1500  # candidates of which joint samples are drawn: the cost grows with their cube
+SAMPLES = 128
+OPTIMISM = 2.0  # the shortlist is best by the mean plus so many deviations
+ATTEMPTS = 100  # times that a batch of new feasible children is tried for
+
+Feasible = Callable[[np.ndarray], np.ndarray]  # points (n, d) -> bool (n,)
+
+
+class Strategy(Protocol):
+    """Chooses what is trained next."""
+
+    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+        """Up to n distinct feasible points (m, d) to train; fewer only if there are no more.
+
+        points (k, d) were chosen before, in this order, and are not chosen again; accuracies float64 (k,), nan where
+        the training failed. The choice follows from these, the pool and the seed alone.
+        """
+
+
+class Scorer(Protocol):
+    """The predictor's part that a search needs; x float32 (n, f), y and predictions float64 (n,)."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> None: ...
+    def predict(self, x: np.ndarray) -> np.ndarray: ...
+    def predict_with_std(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def draws(self, x: np.ndarray, n: int, *, seed: int) -> np.ndarray: ...
+
+
+class Pool:
+    """The feasible points (n, d) that are offered, in Sobol' order, and their costs (n,)."""
+
+    def __init__(self, points: np.ndarray, costs: np.ndarray):
+        self.points = points
+        self.costs = costs
+        self._rows = {point.tobytes(): row for row, point in enumerate(points)}
+
+    def rows(self, points: np.ndarray) -> np.ndarray:
+        """Rows (k,) of points (k, d); -1 for one that is not in the pool."""
+        points = np.asarray(points, dtype=self.points.dtype)
+        return np.array([self._rows.get(point.tobytes(), -1) for point in points], dtype=int)
+
+    def free(self, points: np.ndarray) -> np.ndarray:
+        """Bool (n,): which points of the pool are not among `points` (k, d)."""
+        free = np.ones(len(self.points), dtype=bool)
+        rows = self.rows(points)
+        free[rows[rows >= 0]] = False
+        return free
+
+    def random(self, n: int, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Up to n random points (m, d) that are not among `points`."""
+        rows = np.flatnonzero(self.free(points))
+        return self.points[rng.choice(rows, min(n, len(rows)), replace=False)]
+
+
+class Nars:
+    """From the pool by a predictor that is fitted to the points and accuracies which `choose` is given.
+
+    The first batch is spread over the costs.
+    """
+
+    def __init__(self, settings: NarsSettings, space: Space, pool: Pool, predictor: Scorer, *, seed: int):
+        self.settings = settings
+        self.pool = pool
+        self.predictor = predictor
+        self.seed = seed
+        self._features = space.encode(pool.points)
+
+    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+        """See `Strategy`."""
+        if not len(points):
+            return self.pool.points[spread(self.pool.costs, n)]
+        free = self.pool.free(points)
+        bins = cost_bins(self.pool.costs, min(n, self.settings.cost_bins or n))
+        if self.settings.choose == "best_per_bin":
+            rows = best_per_bin(self.predictor.predict(self._features), bins, n, ~free)
+        else:
+            rows = self._improving(n, bins, free, self._front(bins, points, accuracies))
+        return self.pool.points[rows]
+
+    def _improving(self, n: int, bins: np.ndarray, free: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Rows of the pool (<= n,) by improvement of the known front (m,), among the most promising of each bin."""
+        mean, std = self.predictor.predict_with_std(self._features)
+        promising = best_of_each(mean + OPTIMISM * std, bins, max(1, SHORTLIST // len(known)), ~free)
+        rows = np.union1d(promising, best_per_bin(mean, bins, n, ~free))
+        draws = self.predictor.draws(self._features[rows], SAMPLES, seed=self.seed + int(np.count_nonzero(~free)))
+        return rows[front_improvement(draws, bins[rows], known, min(n, len(rows)))]
+
+    def _front(self, bins: np.ndarray, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+        rows = self.pool.rows(points)
+        known = np.isfinite(accuracies) & (rows >= 0)
+        return front(accuracies[known], bins[rows[known]], bins.max() + 1)
+
+
+class Random:
+    """Uniformly from the pool."""
+
+    def __init__(self, pool: Pool, *, seed: int):
+        self.pool = pool
+        self.seed = seed
+
+    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+        """See `Strategy`."""
+        return self.pool.random(n, points, np.random.default_rng([self.seed, len(points)]))
+
+
+class RegularisedEvolution:
+    """Children of the best of a few random members of the youngest generation (Real et al. 2019).
+
+    The `population` youngest candidates live; a parent is the best of `tournament` of them, a child differs from it in
+    one dimension. Until so many are known, candidates are drawn from the pool.
+    """
+
+    def __init__(
+        self, settings: RegularisedEvolutionSettings, space: Space, pool: Pool, feasible: Feasible, *, seed: int
+    ):
+        self.settings = settings
+        self.space = space
+        self.pool = pool
+        self.feasible = feasible
+        self.seed = seed
+
+    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+        """See `Strategy`."""
+        rng = np.random.default_rng([self.seed, len(points)])
+        chosen = self.pool.random(min(n, max(0, self.settings.population - len(points))), points, rng)
+        scores = np.where(np.isfinite(accuracies), accuracies, -np.inf)[-self.settings.population :]
+        alive = points[-self.settings.population :]
+        for _ in range(ATTEMPTS if len(alive) else 0):
+            missing = n - len(chosen)
+            if not missing:
+                break
+            entrants = rng.integers(len(alive), size=(missing, self.settings.tournament))
+            parents = alive[entrants[np.arange(missing), scores[entrants].argmax(axis=1)]]
+            children = mutate(parents, np.ones(missing, dtype=int), self.space.sizes, rng)
+            chosen = np.concatenate([chosen, new_points(children[self.feasible(children)], points, chosen)])
+        return topped_up(chosen, n, points, self.pool, rng)
+
+
+def new_points(offered: np.ndarray, *known: np.ndarray) -> np.ndarray:
+    """Distinct points (m, d) of `offered` (n, d), in order, that are in none of `known`."""
+    seen = {point.tobytes() for points in known for point in points.astype(offered.dtype)}
+    rows = []
+    for row, point in enumerate(offered):
+        if point.tobytes() not in seen:
+            seen.add(point.tobytes())
+            rows.append(row)
+    return offered[rows]
+
+
+def topped_up(chosen: np.ndarray, n: int, points: np.ndarray, pool: Pool, rng: np.random.Generator) -> np.ndarray:
+    """`chosen` (m, d) and as many random points of the pool as make n, or all that are left."""
+    return np.concatenate([chosen, pool.random(n - len(chosen), np.concatenate([points, chosen]), rng)])
+
+
+def open_strategy(
+    settings: StrategySettings, space: Space, pool: Pool, *, feasible: Feasible, predictor: Scorer, seed: int
+) -> Strategy:
+    """The strategy of `settings`; `feasible` says whether a point may be trained, also one outside the pool."""
+    match settings.name:
+        case "nars":
+            return Nars(settings, space, pool, predictor, seed=seed)
+        case "random":
+            return Random(pool, seed=seed)
+        case "evolution":
+            return RegularisedEvolution(settings, space, pool, feasible, seed=seed)
+        case "tpe":
+            from nars.search.tpe import TreeParzenEstimator  # Optuna is optional
+
+            return TreeParzenEstimator(space, pool, feasible, seed=seed)

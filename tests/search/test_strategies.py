@@ -1,0 +1,144 @@
+"""All strategies keep one contract; those that learn do better than chance on a planted accuracy."""
+
+import numpy as np
+import pytest
+
+from nars.search.strategies import Pool, open_strategy
+from nars.settings import NarsSettings, RandomSettings, RegularisedEvolutionSettings, TpeSettings
+from nars.spaces.dimension import Dimension
+from nars.spaces.space import Space
+
+SPACE = Space(
+    "planted",
+    [
+        *(Dimension(name=f"size{i}", choices=tuple(range(6))) for i in range(4)),
+        Dimension(name="kind", choices=("a", "b", "c")),
+        Dimension(name="only", choices=(1,)),
+    ],
+)
+LIMIT = 14
+SETTINGS = {
+    "nars": NarsSettings(name="nars"),
+    "nars, one bin": NarsSettings(name="nars", cost_bins=1),
+    "nars, best per bin": NarsSettings(name="nars", choose="best_per_bin"),
+    "random": RandomSettings(name="random"),
+    "evolution": RegularisedEvolutionSettings(name="evolution", population=20, tournament=5),
+    "tpe": TpeSettings(name="tpe"),
+}
+
+
+class Bayes:
+    """Bayesian linear regression: a posterior in closed form."""
+
+    def fit(self, x, y):
+        x = np.hstack([x, np.ones((len(x), 1))])
+        self.covariance = np.linalg.inv(x.T @ x / 0.01 + np.eye(x.shape[1]))
+        self.weights = self.covariance @ x.T @ y / 0.01
+
+    def predict(self, x):
+        return np.hstack([x, np.ones((len(x), 1))]) @ self.weights
+
+    def predict_with_std(self, x):
+        wide = np.hstack([x, np.ones((len(x), 1))])
+        return self.predict(x), np.sqrt(np.einsum("ij,jk,ik->i", wide, self.covariance, wide) + 0.01)
+
+    def draws(self, x, n, *, seed):
+        weights = np.random.default_rng(seed).multivariate_normal(self.weights, self.covariance, size=n)
+        return weights @ np.hstack([x, np.ones((len(x), 1))]).T
+
+
+def feasible(points):
+    return points.sum(axis=1) <= LIMIT
+
+
+def accuracy(points):
+    """Rises with every size, so the limit binds; kind b is best."""
+    sizes = points[:, :4] @ np.array([1.0, 2.0, 3.0, 4.0])
+    return (sizes + 5 * (points[:, 4] == 1)) / 60
+
+
+@pytest.fixture(scope="module")
+def pool():
+    grid = np.stack(np.meshgrid(*(np.arange(size) for size in SPACE.sizes), indexing="ij"), axis=-1)
+    points = grid.reshape(-1, len(SPACE)).astype(np.int16)
+    points = np.random.default_rng(0).permutation(points[feasible(points)])
+    return Pool(points, points.sum(axis=1).astype(float))
+
+
+def opened(name, pool, predictor, seed=0):
+    if name == "tpe":
+        pytest.importorskip("optuna", reason="strategy=tpe needs Optuna")
+    return open_strategy(SETTINGS[name], SPACE, pool, feasible=feasible, predictor=predictor, seed=seed)
+
+
+def searched(name, pool, *, batches, seed=0, failing=()):
+    """Points and accuracies (nan where `failing`) of a search by batches of these sizes."""
+    predictor = Bayes()
+    strategy = opened(name, pool, predictor, seed)
+    points, accuracies = np.empty((0, len(SPACE)), dtype=np.int16), np.empty(0)
+    for n in batches:
+        chosen = strategy.choose(n, points, accuracies)
+        again = strategy.choose(n, points, accuracies)
+        np.testing.assert_array_equal(chosen, again)
+        points = np.concatenate([points, chosen])
+        accuracies = accuracy(points)
+        accuracies[[i for i in failing if i < len(points)]] = np.nan
+        known = np.isfinite(accuracies)
+        predictor.fit(SPACE.encode(points[known]), accuracies[known])
+    return points, accuracies
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_batches_are_new_feasible_and_whole(name, pool):
+    points, _ = searched(name, pool, batches=[12, 7, 12, 1, 20], failing=(0, 5, 13))
+    assert points.shape == (52, len(SPACE))
+    assert points.dtype == np.int16
+    assert len(np.unique(points, axis=0)) == 52
+    assert feasible(points).all()
+    assert ((points >= 0) & (points < SPACE.sizes)).all()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_another_seed_chooses_otherwise_or_follows_the_pool_alone(name, pool):
+    first, second = (searched(name, pool, batches=[12, 12], seed=seed)[0] for seed in (1, 2))
+    assert (first.tolist() == second.tolist()) == (name == "nars, best per bin")
+
+
+@pytest.mark.parametrize("name", ["nars", "nars, one bin", "nars, best per bin", "evolution", "tpe"])
+def test_learning_beats_chance(name, pool):
+    """The mean of the last batch lies far above that of the first, for several seeds."""
+    gains = []
+    for seed in range(4):
+        _, accuracies = searched(name, pool, batches=[20, 16, 16, 16], seed=seed)
+        gains.append(accuracies[-16:].mean() - accuracies[:20].mean())
+    assert min(gains) > 0.05
+
+
+def test_one_bin_finds_the_best_of_all(pool):
+    best = accuracy(pool.points).max()
+    assert accuracy(searched("nars, one bin", pool, batches=[16, 8])[0]).max() == best
+    assert accuracy(searched("random", pool, batches=[16, 8])[0]).max() < best
+
+
+def test_bins_find_the_best_at_every_cost(pool):
+    points, accuracies = searched("nars", pool, batches=[16, 16, 16])
+    for limit in (4, 6, 8, 10, 12, 14):
+        best = accuracy(pool.points[pool.points.sum(axis=1) <= limit]).max()
+        assert accuracies[points.sum(axis=1) <= limit].max() >= best - 0.051
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_pool_that_ends(name, pool):
+    small = Pool(pool.points[:10], pool.costs[:10])
+    if name in ("evolution", "tpe"):  # these also train points outside the pool
+        return
+    points, _ = searched(name, small, batches=[6, 6, 6])
+    assert sorted(map(tuple, points.tolist())) == sorted(map(tuple, small.points.tolist()))
+
+
+def test_regularised_evolution_changes_one_dimension_of_a_young_parent(pool):
+    points, _ = searched("evolution", pool, batches=[20, 10, 10])
+    for child in points[20:30]:
+        assert (np.count_nonzero(points[:20] != child, axis=1) == 1).any()
+    for child in points[30:]:
+        assert (np.count_nonzero(points[10:30] != child, axis=1) == 1).any()
