@@ -5,7 +5,10 @@ and biases included. Both equal what fvcore and `sum(p.numel())` find on the bui
 use another convention, available as `released_macs` and `weights`.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -13,6 +16,7 @@ from nars.costs.rounding import expanded_width, squeezed_width
 from nars.spaces.architecture import ArchitectureSpace, ArchitectureTable
 
 CHUNK = 8192  # rows priced together: the working set of one chunk stays in the cache
+MAX_ENTRIES = 100_000  # combinations of choices that decide the costs of a part, up to which they are looked up
 
 
 @dataclass(kw_only=True)
@@ -63,35 +67,66 @@ def _block(c_in, c_out, side_in, side_out, *, kernel, expansion, se) -> _Tally:
     return tally
 
 
-def _tally(table: ArchitectureTable, num_classes: int) -> _Tally:
-    total = _Tally()
-    side = np.ceil(table.resolution / 2)
-    total.conv(3, table.stem_width, side * side, kernel=3)
-    c_in = table.stem_width
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A part of every network: the fields of the table that decide what it costs, and the sums over its layers."""
+
+    fields: tuple[str, ...]
+    tally: Callable[[ArchitectureTable], _Tally]
+
+
+def _sides(table: ArchitectureTable) -> list[np.ndarray]:
+    """Side (n,) in pixels of the maps that enter each stage, and of those that leave the last."""
+    sides = [np.ceil(table.resolution / 2)]
     for stage in table.stages:
-        kernel, width = stage["kernel_first"], stage["width"]
+        kernel = stage["kernel_first"]
         padding = kernel // 2 if stage["first_padding"] is None else stage["first_padding"]
-        side_out = np.floor((side + (2 * padding - kernel)) / stage["stride"]) + 1
-        total.add(
-            _block(c_in, width, side, side_out, kernel=kernel, expansion=stage["expansion_first"], se=stage["se"]), 1
-        )
-        rest = _block(
-            width,
-            width,
-            side_out,
-            side_out,
-            kernel=stage["kernel_rest"],
-            expansion=stage["expansion_rest"],
-            se=stage["se"],
-        )
-        total.add(rest, stage["depth"] - 1)
-        c_in, side = width, side_out
+        sides.append(np.floor((sides[-1] + (2 * padding - kernel)) / stage["stride"]) + 1)
+    return sides
+
+
+def _parts(stages: int, num_classes: int) -> list[_Part]:
+    """Stem, first block and remaining blocks of each stage, head: every layer is in one of them."""
+    parts = [_Part(fields=("resolution", "stem_width"), tally=_stem)]
+    for i in range(stages):
+        own, before = f"stage{i + 1}/", f"stage{i}/width" if i else "stem_width"
+        first = (before, own + "width", own + "kernel_first", own + "expansion_first")
+        rest = tuple(own + key for key in ("width", "depth", "kernel_rest", "expansion_rest"))
+        parts.append(_Part(fields=("resolution", *first), tally=partial(_first_block, i=i)))
+        parts.append(_Part(fields=("resolution", *rest), tally=partial(_remaining_blocks, i=i)))
+    last = f"stage{stages}/width"
+    return [*parts, _Part(fields=("resolution", last), tally=partial(_head, num_classes=num_classes))]
+
+
+def _stem(table: ArchitectureTable) -> _Tally:
+    tally = _Tally()
+    tally.conv(3, table.stem_width, _sides(table)[0] ** 2, kernel=3)
+    return tally
+
+
+def _first_block(table: ArchitectureTable, i: int) -> _Tally:
+    stage, sides = table.stages[i], _sides(table)
+    c_in = table.stages[i - 1]["width"] if i else table.stem_width
+    kernel, expansion = stage["kernel_first"], stage["expansion_first"]
+    return _block(c_in, stage["width"], sides[i], sides[i + 1], kernel=kernel, expansion=expansion, se=stage["se"])
+
+
+def _remaining_blocks(table: ArchitectureTable, i: int) -> _Tally:
+    stage, side = table.stages[i], _sides(table)[i + 1]
+    kernel, expansion, width = stage["kernel_rest"], stage["expansion_rest"], stage["width"]
+    tally = _Tally()
+    tally.add(_block(width, width, side, side, kernel=kernel, expansion=expansion, se=stage["se"]), stage["depth"] - 1)
+    return tally
+
+
+def _head(table: ArchitectureTable, num_classes: int) -> _Tally:
+    c_in, pixels = table.stages[-1]["width"], _sides(table)[-1] ** 2
     final = c_in * table.head_expansion
-    total.conv(c_in, final, side * side)
-    total.pooled = total.pooled + final * side * side + table.head_width
-    total.conv(final, table.head_width, 1, norm=False)
-    total.conv(table.head_width, num_classes, 1, norm=False, bias=True)
-    return total
+    tally = _Tally(pooled=final * pixels + table.head_width)
+    tally.conv(c_in, final, pixels)
+    tally.conv(final, table.head_width, 1, norm=False)
+    tally.conv(table.head_width, num_classes, 1, norm=False, bias=True)
+    return tally
 
 
 _NAMES = {
@@ -105,9 +140,10 @@ _NAMES = {
 
 def table_costs(table: ArchitectureTable, names: tuple[str, ...], *, num_classes: int) -> np.ndarray:
     """Costs float64 (n, len(names)) of n architectures; `names` are keys of `_NAMES`, e.g. macs, params."""
-    tally = _tally(table, num_classes)
-    columns = [np.atleast_1d(np.asarray(_NAMES[name](tally), dtype=np.float64)) for name in names]
-    return np.stack(np.broadcast_arrays(*columns), axis=1)
+    total = _Tally()
+    for part in _parts(len(table.stages), num_classes):
+        total.add(part.tally(table), 1)
+    return _columns(total, names)
 
 
 def costs(
@@ -118,11 +154,54 @@ def costs(
     num_classes: int = 1000,
 ) -> np.ndarray:
     """Costs float64 (n, len(names)) of points (n, d) of `space` with a classifier of `num_classes`."""
-    chunks = [
-        np.broadcast_to(
-            table_costs(space.table(points[i : i + CHUNK]), names, num_classes=num_classes),
-            (len(points[i : i + CHUNK]), len(names)),
-        )
-        for i in range(0, len(points), CHUNK)
-    ]
-    return np.concatenate(chunks) if chunks else np.empty((0, len(names)))
+    chunks = [points[i : i + CHUNK] for i in range(0, len(points), CHUNK)]
+    lookup = _lookup(space, tuple(names), num_classes)
+    if lookup is not None:
+        parts = [lookup(chunk) for chunk in chunks]
+    else:
+        parts = [table_costs(space.table(chunk), names, num_classes=num_classes) for chunk in chunks]
+        parts = [np.broadcast_to(part, (len(chunk), len(names))) for part, chunk in zip(parts, chunks, strict=True)]
+    return np.concatenate(parts) if parts else np.empty((0, len(names)))
+
+
+def _columns(tally: _Tally, names: tuple[str, ...]) -> np.ndarray:
+    columns = [np.atleast_1d(np.asarray(_NAMES[name](tally), dtype=np.float64)) for name in names]
+    return np.stack(np.broadcast_arrays(*columns), axis=1)
+
+
+class _Lookup:
+    """Costs as sums of looked-up parts: whole numbers below 2**53, so exact in any order.
+
+    `values` (k, entries) holds the costs of every part with every combination of the choices that decide it; points
+    times `steps` (d, parts) plus `starts` (parts,) says which entries a point takes.
+    """
+
+    def __init__(self, steps: np.ndarray, starts: np.ndarray, values: np.ndarray):
+        self._steps = steps
+        self._starts = starts
+        self._values = values
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Costs (n, k) of points (n, d)."""
+        entries = (self._steps.T @ points.T.astype(np.float64) + self._starts[:, None]).astype(np.intp)
+        return np.stack([cost.take(entries).sum(axis=0) for cost in self._values], axis=1)
+
+
+@lru_cache(maxsize=16)
+def _lookup(space: ArchitectureSpace, names: tuple[str, ...], num_classes: int) -> _Lookup | None:
+    """The lookup of a space; None if a part has more than `MAX_ENTRIES` combinations."""
+    parts = _parts(len(space.settings.stages), num_classes)
+    dimensions = [space.deciding(part.fields) for part in parts]
+    if max(math.prod(space.sizes[list(d)].tolist()) for d in dimensions) > MAX_ENTRIES:
+        return None
+    steps, starts, values, entries = np.zeros((len(space), len(parts))), [], [], 0
+    for column, (part, deciding) in enumerate(zip(parts, dimensions, strict=True)):
+        shape = space.sizes[list(deciding)].tolist()
+        points = np.zeros((math.prod(shape), len(space)), dtype=np.int16)
+        points[:, list(deciding)] = np.indices(shape).reshape(len(shape), -1).T
+        part_costs = _columns(part.tally(space.table(points)), names)
+        values.append(np.broadcast_to(part_costs, (len(points), len(names))))
+        steps[list(deciding), column] = np.cumprod([1, *shape[:0:-1]])[::-1]
+        starts.append(entries)
+        entries += len(points)
+    return _Lookup(steps, np.array(starts, dtype=np.float64), np.concatenate(values).T.copy())

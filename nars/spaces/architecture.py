@@ -4,7 +4,7 @@ The stage table expresses every released FBNetV3 network: first and remaining bl
 kernel and expansion, and the padding of a stage's first depthwise convolution may be overridden.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -165,6 +165,11 @@ class ArchitectureSpace(Space):
             head_expansion=self.settings.head.expansion,
             head_width=self.settings.head.width,
         )
+
+    def deciding(self, fields: Sequence[str]) -> tuple[int, ...]:
+        """Columns of a point that decide these fields of the table (`resolution`, `stage3/width`, ...), ascending."""
+        names = {self._source[field] for field in fields}
+        return tuple(sorted(self.position(name) for name in names if len(self._choices[name]) > 1))
 
     def architecture(self, point: np.ndarray) -> Architecture:
         """The architecture of one point."""

@@ -9,6 +9,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
+from nars.costs import statistics
 from nars.costs.rounding import expanded_width, round_width, squeezed_width
 from nars.costs.statistics import CHUNK, costs, table_costs
 from nars.networks.build import build_network
@@ -246,3 +247,15 @@ def test_squeezed_widths_are_a_quarter_of_the_input():
             assert abs(expanded - width * expansion) <= 0.5 * 8
             assert squeezed_width(expanded, expansion) == round_width(int(expanded * 0.25 / expansion), limit=0.95)
     assert expanded_width(20, 1) == 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_looked_up_and_computed_costs_are_equal_to_the_last_digit(architecture_space, monkeypatch, seed):
+    points, names = architecture_space.sample(3000, seed), tuple(statistics._NAMES)
+    looked_up = costs(architecture_space, points, names, num_classes=37)
+    assert statistics._lookup(architecture_space, names, 37) is not None
+    monkeypatch.setattr(statistics, "MAX_ENTRIES", 10)
+    statistics._lookup.cache_clear()
+    assert statistics._lookup(architecture_space, names, 37) is None
+    np.testing.assert_array_equal(costs(architecture_space, points, names, num_classes=37), looked_up)
+    statistics._lookup.cache_clear()
