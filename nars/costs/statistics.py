@@ -198,7 +198,7 @@ def _lookup(space: ArchitectureSpace, names: tuple[str, ...], num_classes: int) 
     for column, (part, deciding) in enumerate(zip(parts, dimensions, strict=True)):
         shape = space.sizes[list(deciding)].tolist()
         points = np.zeros((math.prod(shape), len(space)), dtype=np.int16)
-        points[:, list(deciding)] = np.indices(shape).reshape(len(shape), -1).T
+        points[:, list(deciding)] = np.indices(shape).reshape(len(shape), len(points)).T
         part_costs = _columns(part.tally(space.table(points)), names)
         values.append(np.broadcast_to(part_costs, (len(points), len(names))))
         steps[list(deciding), column] = np.cumprod([1, *shape[:0:-1]])[::-1]
