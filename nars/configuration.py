@@ -9,7 +9,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from nars.errors import UserError
+from nars.errors import UserError, disk_error
 from nars.settings import SettingsType, parse
 
 
@@ -30,6 +30,10 @@ def one_line_errors() -> Iterator[None]:
         yield
     except UserError as error:
         _fail(str(error))
+    except OSError as error:
+        if disk_error(error) is None:
+            raise
+        _fail(str(disk_error(error)))
     except MissingConfigException as error:
         _fail(_missing_option(error))
     except (HydraException, OmegaConfBaseException) as error:

@@ -1,5 +1,6 @@
 """What the scripts do, once their settings are known: the rooms put together."""
 
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from nars.predictor.predictor import Predictor
 from nars.pretraining import pretrained_predictor
 from nars.records import Ledger
 from nars.reporting.progress import ProgressDisplay
-from nars.reporting.terminal import print_answers, print_round, trust_sentence
+from nars.reporting.terminal import failures_sentence, print_answers, print_round, trust_sentence
 from nars.search.evolution import Evolution, evolve, random_feasible
 from nars.search.pool import sample_pool
 from nars.search.rounds import History, rank_agreement, run_rounds
@@ -27,7 +28,7 @@ from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace, content_key
 from nars.spaces.recipe import recipe_space
 from nars.training.evaluate import CandidateTrainer
-from nars.training.executor import LocalExecutor
+from nars.training.local_executor import LocalExecutor
 from nars.training.run import train_job, training_identity
 
 
@@ -95,7 +96,9 @@ class Search:
         return costs(self.space.architecture, architectures, COSTS, num_classes=self.settings.constraint.num_classes)
 
     def check(self) -> None:
-        """UserError, before anything is trained, if the constraint or the window cannot be met."""
+        """UserError, before anything is trained, if the constraint or the window cannot be met; OSError if the study's
+        folder cannot be written.
+        """
         num_classes = self.settings.constraint.num_classes
         for limits, what in ((self.constraint, "constraint"), (self.window, "strategy.window")):
             check_reachable(limits, self.space.architecture, num_classes=num_classes, what=what)
@@ -107,6 +110,8 @@ class Search:
                     f"constraint {self.constraint.label}: none of {tried:,} random architectures keeps it; "
                     "loosen it, or raise strategy.evolution.tries"
                 )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=self.folder).close()
 
     def feasible(self, points: np.ndarray) -> np.ndarray:
         """Bool (n,): whether joint points (n, d) keep the constraint."""
@@ -246,6 +251,9 @@ class Search:
             agreement=agreement,
         )
         self.console.print(sentence)
+        failures = failures_sentence(history)
+        if failures is not None:
+            self.console.print(failures)
         self.console.print(f"Train the best pair on: python train.py candidate={files[0]}", soft_wrap=True)
         return folder
 
@@ -283,7 +291,7 @@ def write_answer(folder: Path, answers: list[dict], summary: dict) -> list[Path]
     """Write best-1.yaml ... (what `train.py candidate=` reads) and search.yaml; returns the former."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("best-*.yaml"):
-        old.unlink()
+        old.unlink(missing_ok=True)  # another search may write the same answer
     files = [folder / f"best-{i}.yaml" for i in range(1, len(answers) + 1)]
     for file, answer in zip(files, answers, strict=True):
         file.write_text(yaml.safe_dump(answer, sort_keys=False))

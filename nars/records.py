@@ -26,7 +26,8 @@ class Record(Settings):
 
     `accuracies`: top-1 fraction on the validation images after each epoch. `status` `diverged` means the loss or a
     weight became NaN or infinite, after which no epoch counts; `failed` means the training could not be run
-    (`reason`). `epochs` is how many were asked for, `seconds` the wall time.
+    (`reason`). `epochs` is how many were asked for, `seconds` the wall time, `tries` how often it was begun if that was
+    more than once.
     """
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = SCHEMA
@@ -42,6 +43,7 @@ class Record(Settings):
     params: float
     seconds: Annotated[float, Field(ge=0)]
     reason: str | None = None
+    tries: Annotated[int, Field(ge=2)] | None = None
     versions: dict | None = None
 
     @property
@@ -79,8 +81,9 @@ class Ledger:
         self.path = Path(path)
         self._records: dict[str, Record] = {}
         self._lock = FileLock(f"{self.path}.lock")
-        if self.path.exists():
-            self._read()
+        self._bytes_read = 0
+        self._lines_read = 0
+        self.refresh()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -92,6 +95,24 @@ class Ledger:
         """The record that answers a training of `epochs` epochs under `key`, if there is one."""
         record = self._records.get(key)
         return record if record is not None and record.answers(epochs) else None
+
+    def refresh(self) -> list[Record]:
+        """Read the lines that were appended since the last time, by any process; returns their records."""
+        if not self.path.exists():
+            return []
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self._bytes_read)
+                lines = file.read().split(b"\n")
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot read the ledger: {error.strerror}") from error
+        lines.pop()  # what follows the last newline: nothing, or a line that is being written or was torn by a kill
+        records = [self._parse(line, n) for n, line in enumerate(lines, start=self._lines_read + 1) if line.strip()]
+        for record in records:
+            self._keep(record)
+        self._bytes_read += sum(len(line) + 1 for line in lines)
+        self._lines_read += len(lines)
+        return records
 
     def append(self, record: Record) -> None:
         """Write one record and wait until it is on disk; UserError if the file cannot be written."""
@@ -114,16 +135,6 @@ class Ledger:
         known = self._records.get(record.key)
         if known is None or record.known_epochs > known.known_epochs:
             self._records[record.key] = record
-
-    def _read(self) -> None:
-        try:
-            lines = self.path.read_bytes().split(b"\n")
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot read the ledger: {error.strerror}") from error
-        lines.pop()  # what follows the last newline: nothing, or a line torn by a kill
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                self._keep(self._parse(line, number))
 
     def _parse(self, line: bytes, number: int) -> Record:
         where = f"{self.path} line {number}"

@@ -276,13 +276,19 @@ class TrainerSettings(Settings):
     loader_workers: NonNegativeInt = 0
 
 
-class ExecutorSettings(Settings):
-    """Who trains the candidates (group `executor`): `workers` processes, null = one per core or GPU."""
+class LocalExecutorSettings(Settings):
+    """Worker processes of this machine (`executor=local`): up to `workers`, null = one per core or GPU.
+
+    A training whose worker dies, is stopped after `max_training_seconds`, needs more than `max_memory_gib` or raises an
+    error is tried again up to `retries` times, then recorded as failed; null = no limit.
+    """
 
     name: Literal["local"]
     workers: PositiveInt | None = None
     threads_per_worker: PositiveInt = 1
     retries: NonNegativeInt = 2
+    max_training_seconds: PositiveFloat | None = None
+    max_memory_gib: PositiveFloat | None = None
 
 
 class LoggerSettings(Settings):
@@ -456,7 +462,7 @@ class SearchSettings(StudySettings):
     protocol: ProtocolSettings
     predictor: PredictorSettings
     strategy: StrategySettings
-    executor: ExecutorSettings
+    executor: LocalExecutorSettings
     trainer: TrainerSettings
     logger: LoggerSettings
     pretrained: str | None = None

@@ -1,5 +1,6 @@
-"""The shipped spaces and candidates, for all tests."""
+"""The shipped spaces and candidates, for all tests; and disks that are small or cannot be written."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,24 @@ def architecture_space(request):
 def joint(request):
     """Both shipped joint spaces in turn."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def mount_disk(tmp_path):
+    """A function: a new disk in memory, mounted with options such as "size=64k" or "ro"; skips where it may not."""
+    mounted = []
+
+    def mount(options: str) -> Path:
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("mounting a disk in memory needs root on Linux")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,5 +1,6 @@
 """The ledger: what is appended is found again, whatever happens in between."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -239,6 +240,60 @@ def test_a_full_disk_is_named_and_the_record_is_not_kept(path):
     with pytest.raises(UserError, match="cannot write a record: No space left on device"):
         ledger.append(record())
     assert len(ledger) == 0
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes all the space that is left."""
+    ballast = folder / "ballast"
+    with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 512)
+    return ballast
+
+
+def append_until_full(ledger: Ledger) -> None:
+    """What is left of the file's last page takes a few."""
+    for i in range(100):
+        ledger.append(record(f"b{i}", reason="x" * 1000))
+
+
+def test_a_disk_that_fills_up_loses_and_tears_nothing(mount_disk):
+    path = mount_disk("size=64k") / "study" / "records.jsonl"
+    ledger = Ledger(path)
+    ledger.append(record("a"))
+    ballast = fill(path.parent)
+    with pytest.raises(UserError) as error:
+        append_until_full(ledger)
+    assert str(error.value) == (
+        f"{path}: cannot write a record: No space left on device; free space or fix permissions, then run the same "
+        "command again"
+    )
+    kept = [r.key for r in ledger]
+    assert [r.key for r in Ledger(path)] == kept
+    ballast.unlink()
+    ledger.append(record("c"))
+    assert [r.key for r in Ledger(path)] == [*kept, "c"]
+
+
+def test_refresh_reads_what_others_appended_once(path):
+    one, other = Ledger(path), Ledger(path)
+    assert one.refresh() == []
+    other.append(record("a"))
+    other.append(record("b"))
+    assert [r.key for r in one.refresh()] == ["a", "b"]
+    assert one.refresh() == []
+    with open(path, "ab") as file:
+        file.write(b'{"schema": 1, "key": "half')
+    assert one.refresh() == []
+    other.append(record("c"))  # repairs the torn line
+    one.append(record("d"))
+    assert [r.key for r in one.refresh()] == ["c", "d"]
+    assert [r.key for r in other.refresh()] == ["a", "b", "c", "d"]
+    assert [r.key for r in one] == ["a", "b", "d", "c"]
+    with open(path, "ab") as file:
+        file.write(b"{}\n")
+    with pytest.raises(UserError, match="line 5: ledger schema None"):
+        one.refresh()
 
 
 def test_a_ledger_that_cannot_be_read_is_named(tmp_path):

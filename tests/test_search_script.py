@@ -1,11 +1,15 @@
 """`search.py` as a person runs it: whole runs, kills, sweeps, wrong input."""
 
+import contextlib
 import io
 import json
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +18,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
-from nars.configuration import settings_from
+from nars.configuration import one_line_errors, settings_from
 from nars.errors import UserError
 from nars.pipeline import Search
 from nars.settings import SearchSettings
@@ -105,6 +109,101 @@ def test_a_killed_run_loses_and_repeats_nothing(finished, tmp_path):
     keys = [record["key"] for record in ledger(tmp_path)]
     assert len(keys) == len(set(keys)) == 8
     assert answers(tmp_path) == answers(finished[0])
+
+
+def kill_a_worker(driver: int, runs: Path) -> None:
+    """Kill with -9 one process that trains for `driver`, once a training has finished its first epoch."""
+    wait_until(lambda: any(file.stat().st_size for file in runs.rglob("epochs.jsonl")))
+    children = Path(f"/proc/{driver}/task/{driver}/children").read_text().split()
+    worker = next(pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(int(worker), signal.SIGKILL)
+
+
+def wait_until(condition, seconds: float = 250) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def search_into(results, *overrides: str, runs: Path) -> None:
+    results.put(run_here(*overrides, runs=runs))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds worker processes in /proc")
+def test_two_searches_at_the_same_time_share_the_trainings(finished, tmp_path):
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    arguments = {"args": (results, "executor.workers=1"), "kwargs": {"runs": tmp_path}}
+    searches = [context.Process(target=search_into, **arguments) for _ in range(2)]
+    for search in searches:
+        search.start()
+    kill_a_worker(searches[0].pid, tmp_path)
+    outputs = [results.get(timeout=250) for _ in searches]
+    for search in searches:
+        search.join()
+    keys = [record["key"] for record in ledger(tmp_path)]
+    assert len(keys) == len(set(keys)) == 8
+    assert all(record["status"] == "finished" for record in ledger(tmp_path))
+    assert sum(int(output.partition("Trained ")[2].split()[0]) for output in outputs) == 8
+    assert answers(tmp_path) == answers(finished[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds worker processes in /proc")
+def test_a_lost_training_is_said_at_the_end(tmp_path):
+    killer = threading.Thread(target=kill_a_worker, args=(os.getpid(), tmp_path))
+    killer.start()
+    output = run_here("executor.retries=0", "strategy.rounds=1", runs=tmp_path)
+    killer.join()
+    assert sorted(record["status"] for record in ledger(tmp_path)) == ["failed"] + ["finished"] * 3
+    assert "1 of 4 trainings failed and count for nothing; the first: its worker process died (killed, " in output
+    assert "The same command tries them again." in output
+
+
+def test_a_search_whose_trainings_all_fail_stops_with_the_reason(tmp_path):
+    with pytest.raises(UserError) as error:
+        run_here("strategy.batch=2", "executor.retries=0", "executor.max_training_seconds=0.2", runs=tmp_path)
+    assert str(error.value) == (
+        "round 1 of 2: all 2 trainings failed; the first: stopped after executor.max_training_seconds=0.2; put it "
+        "right and run the same command again"
+    )
+    assert [record["status"] for record in ledger(tmp_path)] == ["failed"] * 2
+
+
+def last_words(capsys, *overrides: str, runs: Path) -> str:
+    """What a run that cannot go on prints as it ends with exit code 2."""
+    with pytest.raises(SystemExit) as stop, one_line_errors():
+        run_here(*overrides, runs=runs)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_named(mount_disk, tmp_path, capsys):
+    disk = mount_disk("ro")
+    assert last_words(capsys, runs=disk) == (
+        f"error: {disk / 'smoke'}: Read-only file system; free space or fix permissions, then run the same command "
+        "again\n"
+    )
+
+
+def test_a_file_in_the_way_is_named(tmp_path, capsys):
+    (tmp_path / "smoke").write_text("")
+    assert f"error: {tmp_path / 'smoke'}: File exists; " in last_words(capsys, runs=tmp_path)
+    assert f"error: {tmp_path / 'smoke' / 'smoke'}: Not a directory; " in last_words(capsys, runs=tmp_path / "smoke")
+
+
+def test_a_full_disk_ends_the_search_with_what_to_do(finished, mount_disk, capsys):
+    disk = mount_disk("size=2m")
+    shutil.copytree(finished[0] / "smoke" / "predictors", disk / "smoke" / "predictors")
+    with open(disk / "ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 512)
+    words = last_words(capsys, runs=disk)
+    assert words.startswith("error: ")
+    assert words.endswith("No space left on device; free space or fix permissions, then run the same command again\n")
+    assert len(words.splitlines()) == 1
+    (disk / "ballast").unlink()
+    assert ledger(disk) == []
 
 
 def test_another_constraint_trains_nothing(finished):

@@ -85,6 +85,18 @@ def print_answers(console: Console, answers: Sequence[dict], label: str) -> None
     console.print(table)
 
 
+def failures_sentence(history: History) -> str | None:
+    """How many trainings failed, the first reason and what to do; None if none did."""
+    records = [record for r in history.rounds for record in r.records]
+    failed = [record for record in records if record.status == "failed"]
+    if not failed:
+        return None
+    return (
+        f"{len(failed)} of {len(records)} trainings failed and count for nothing; the first: {failed[0].reason}. "
+        "The same command tries them again."
+    )
+
+
 def trust_sentence(*, trained: int, reused: int, seconds: float, data: str, epoch: int, agreement: dict) -> str:
     """What was trained, what was reused, and how far the answer can be trusted."""
     n, tau = agreement["candidates"], agreement["kendall_tau"]

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from nars.records import Ledger, Record, training_key
 from nars.spaces.candidate import Candidate
-from nars.training.executor import LocalExecutor
+from nars.training.claims import Claims
+from nars.training.executor import Executor, Outcome
 from nars.training.run import TrainingJob
 
 
@@ -19,17 +21,45 @@ class Progress(Protocol):
     def stop(self) -> None: ...
 
 
+@dataclass(kw_only=True)
+class Work:
+    """The trainings of one call by key: all `jobs`, those `open` to be begun, records made `here` and `elsewhere`."""
+
+    jobs: dict[str, TrainingJob]
+    epochs: int
+    open: dict[str, TrainingJob]
+    here: dict[str, Record] = field(default_factory=dict)
+    elsewhere: dict[str, Record] = field(default_factory=dict)
+
+    def take_from(self, records: Sequence[Record]) -> None:
+        """Take what another process recorded of open jobs, failures too."""
+        for record in records:
+            if record.key in self.open and (record.status == "failed" or record.answers(self.epochs)):
+                self.elsewhere[record.key] = record
+                del self.open[record.key]
+
+    def progress(self) -> tuple[int, int, float | None]:
+        """Finished trainings, trained epochs (a finished training counts with all of its), and the best accuracy."""
+        finished = self.here | self.elsewhere
+        unfinished = [job for key, job in self.jobs.items() if key not in finished]
+        running = [_curve(Path(job.folder) / "epochs.jsonl")[: self.epochs] for job in unfinished]
+        curves = [*running, *(record.accuracies for record in finished.values())]
+        best = max((max(curve) for curve in curves if curve), default=None)
+        return len(finished), len(finished) * self.epochs + sum(map(len, running)), best
+
+
 class CandidateTrainer:
     """Trains candidates that the ledger does not answer yet; appends every record before it hands it out.
 
-    `job_values` are the fields of `TrainingJob` that all candidates share; `price` gives (macs, params) of one.
-    Counts what was `trained`, `reused`, and the seconds that training took.
+    Several processes may do so with one ledger at the same time: each training is claimed by one of them, and the
+    others wait for its record. `job_values` are the fields of `TrainingJob` that all candidates share; `price` gives
+    (macs, params) of one. Counts what was `trained`, `reused`, and the seconds that training took.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        executor: LocalExecutor,
+        executor: Executor,
         *,
         job_values: Mapping,
         price: Callable[[Candidate], tuple[float, float]],
@@ -42,22 +72,22 @@ class CandidateTrainer:
         self.price = price
         self.folder = folder
         self.progress = progress
+        self.claims = Claims(folder)
         self.trained = 0
         self.reused = 0
         self.seconds = 0.0
 
     def __call__(self, candidates: Sequence[Candidate], epochs: int, *, title: str) -> Iterator[Record]:
         """One record per distinct candidate, those known first, then each as it finishes."""
-        jobs = []
-        for job in {job.key: job for job in (self._job(candidate, epochs) for candidate in candidates)}.values():
-            record = self.ledger.find(job.key, epochs)
-            if record is None:
-                jobs.append(job)
-            else:
-                self.reused += 1
-                yield record
-        if jobs:
-            yield from self._train(jobs, epochs, title)
+        jobs = {job.key: job for job in (self._job(candidate, epochs) for candidate in candidates)}
+        self.ledger.refresh()
+        records = {key: self.ledger.find(key, epochs) for key in jobs}
+        known = [record for record in records.values() if record is not None]
+        self.reused += len(known)
+        yield from known
+        unknown = {key: job for key, job in jobs.items() if records[key] is None}
+        if unknown:
+            yield from self._train(Work(jobs=unknown, open=dict(unknown), epochs=epochs), title)
 
     def key(self, candidate: Candidate) -> str:
         """Key of the candidate's record."""
@@ -76,29 +106,56 @@ class CandidateTrainer:
             params=params,
         )
 
-    def _train(self, jobs: list[TrainingJob], epochs: int, title: str) -> Iterator[Record]:
-        for job in jobs:
-            (Path(job.folder) / "epochs.jsonl").unlink(missing_ok=True)
-        self.progress.start(title, total=len(jobs) * epochs)
-        finished = 0
-
-        def show() -> None:
-            curves = [_curve(Path(job.folder) / "epochs.jsonl") for job in jobs]
-            best = max((max(curve) for curve in curves if curve), default=None)
-            note = f"{finished}/{len(jobs)} candidates" + (f", best accuracy {best:.3f}" if best is not None else "")
-            self.progress.update(sum(map(len, curves)), note)
-
+    def _train(self, work: Work, title: str) -> Iterator[Record]:
+        self.progress.start(title, total=len(work.jobs) * work.epochs)
         try:
-            for job, outcome in self.executor.map(jobs, show):
-                record = outcome if isinstance(outcome, Record) else _failed(job, outcome)
-                self.ledger.append(record)
-                finished += 1
-                self.trained += record.status != "failed"
-                self.seconds += record.seconds
-                show()
+            for outcome in self.executor.map(self._claimed(work), lambda: self._show(work)):
+                record = work.here[outcome.job.key] = self._keep(outcome, work)
+                self.claims.release(record.key)
+                self._show(work)
                 yield record
         finally:
+            self.claims.release_all()
             self.progress.stop()
+        self.reused += len(work.elsewhere)
+        yield from work.elsewhere.values()
+
+    def _claimed(self, work: Work) -> Iterator[TrainingJob | None]:
+        """Jobs for this process as there is room for them; None while others have claimed all that are left."""
+        while work.open:
+            key = next((key for key in work.open if self.claims.take(key)), None)
+            work.take_from(self.ledger.refresh())  # after the claim: until then another process could finish it
+            if key is None:
+                yield None
+            elif key in work.open:
+                yield work.open.pop(key)
+            else:
+                self.claims.release(key)
+
+    def _keep(self, outcome: Outcome, work: Work) -> Record:
+        """The record of an outcome, appended to the ledger."""
+        job = outcome.job
+        work.take_from(self.ledger.refresh())
+        known = self.ledger.find(job.key, job.epochs)
+        if known is not None:  # this process stood still, lost its claim, and another one was faster
+            return known
+        record = outcome.result or _failed(job, outcome.reason)
+        if outcome.tries > 1:
+            record = record.model_copy(update={"tries": outcome.tries})
+        self.ledger.append(record)
+        self.trained += record.status != "failed"
+        self.seconds += record.seconds
+        return record
+
+    def _show(self, work: Work) -> None:
+        finished, epochs, best = work.progress()
+        notes = [f"{finished}/{len(work.jobs)} candidates"]
+        if best is not None:
+            notes.append(f"best accuracy {best:.3f}")
+        holders = {holder for holder in map(self.claims.holder, work.open) if holder is not None}
+        if holders:
+            notes.append(f"another search trains some of them ({', '.join(sorted(holders))})")
+        self.progress.update(epochs, ", ".join(notes))
 
 
 def _curve(path: Path) -> list[float]:

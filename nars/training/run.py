@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 
 from nars.costs.constraint import short_number
 from nars.data import ImageData, open_data
-from nars.errors import UserError
 from nars.networks.build import build_network
 from nars.records import Record
 from nars.settings import DataSettings, LoggerSettings, ProtocolSettings, Settings, TrainerSettings
@@ -114,11 +113,11 @@ def run_training(
 
 
 def train_job(job: TrainingJob) -> Record:
-    """`run_training` for worker processes: only the record comes back. UserError if the GPU's memory is too small."""
+    """`run_training` for worker processes: only the record comes back. MemoryError if the GPU's memory is too small."""
     try:
         return run_training(job)[0]
     except torch.OutOfMemoryError:
-        raise UserError(
+        raise MemoryError(
             f"out of GPU memory with {short_number(job.macs)} MACs, batch {job.protocol.batch_size}: lower "
             "protocol.batch_size (the learning rate follows), or use trainer.precision=bf16-mixed"
         ) from None

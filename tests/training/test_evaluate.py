@@ -1,12 +1,16 @@
 """CandidateTrainer: trains what the ledger does not know, once, and keeps every record."""
 
 import json
+import multiprocessing
+import os
 import time
+from concurrent.futures import Future
 
 import pytest
 
 from nars.records import Ledger, Record
 from nars.training.evaluate import CandidateTrainer
+from nars.training.executor import Executor, LostError
 from nars.training.run import TrainingJob, train_job
 
 FAULTY_LR = 0.0123
@@ -35,16 +39,32 @@ class Told:
         self.said.append(("stop",))
 
 
-class Here:
-    """An executor that trains in this process: a worker needs seconds to import what trains."""
+class Here(Executor):
+    """Trains in this process, one after the other: a worker process needs seconds to import what trains."""
 
-    def map(self, jobs, on_poll):
-        for job in reversed(jobs):  # any order
-            on_poll()
-            try:
-                yield job, train_or_fail(job)
-            except OSError as error:
-                yield job, f"OSError: {error}"
+    def __init__(self, run=train_or_fail, retries: int = 0):
+        super().__init__(retries=retries)
+        self.run = run
+
+    def close(self):
+        pass
+
+    def _has_room(self, running):
+        return running == 0
+
+    def _start(self, job):
+        future = Future()
+        try:
+            future.set_result(self.run(job))
+        except OSError as error:
+            future.set_exception(error)
+        return future
+
+    def _collect(self, future):
+        try:
+            return future.result()
+        except OSError as error:
+            raise LostError(f"OSError: {error}") from error
 
 
 @pytest.mark.slow
@@ -83,7 +103,7 @@ def test_trainings_are_kept_and_never_repeated(job_values, candidate, tmp_path):
     assert progress.said[0] == ("start", "round 1", 6)
     assert progress.said[-1] == ("stop",)
     best = max(max(records[c.name].accuracies) for c in (first, second))
-    assert progress.said[-2] == ("update", 4, f"3/3 candidates, best accuracy {best:.3f}")
+    assert progress.said[-2] == ("update", 6, f"3/3 candidates, best accuracy {best:.3f}")
     assert [said[1] for said in progress.said[1:-1]] == sorted(said[1] for said in progress.said[1:-1])
 
     # The same again, by a new trainer as after a restart: nothing is trained, a shorter training is known too.
@@ -133,3 +153,127 @@ def test_keys_tell_trainings_apart(job_values, candidate, tmp_path):
     ]
     assert len(set(keys)) == 4
     assert key(candidate(), study="another", trainer=None) == keys[0]
+
+
+EPOCHS = 2
+CANDIDATES = 6
+
+
+def pretend(job: TrainingJob, log) -> Record:
+    """A record as `train_job` makes it, in a fraction of a second; a line in the log says who began which."""
+    with open(log, "a") as file:
+        file.write(f"{os.getpid()} {job.key}\n")
+    time.sleep(0.2)
+    values = job.candidate.to_dict() | {"key": job.key, "training": job.training, "seed": job.seed}
+    costs = {"macs": job.macs, "params": job.params, "seconds": 0.2}
+    if job.recipe["lr"] == FAULTY_LR:
+        raise OSError("no such device")
+    return Record(**values, **costs, epochs=job.epochs, status="finished", accuracies=(0.5,) * job.epochs)
+
+
+def search(folder, job_values, candidates, results, retries=0) -> None:
+    """What one search does in a round; its records and counts go to `results`."""
+    told = Told()
+    trainer = CandidateTrainer(
+        Ledger(folder / "records.jsonl"),
+        Here(lambda job: pretend(job, folder / "log"), retries),
+        job_values=job_values,
+        price=lambda c: (100.0, 200.0),
+        folder=folder / "trainings",
+        progress=told,
+    )
+    records = {record.key: record.status for record in trainer(candidates, EPOCHS, title="round")}
+    results.put((os.getpid(), records, trainer.trained, trainer.reused, told.said))
+
+
+def start_searches(number: int, *arguments) -> tuple:
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    processes = [context.Process(target=search, args=(*arguments, results)) for _ in range(number)]
+    for process in processes:
+        process.start()
+    return processes, results
+
+
+def begun(folder) -> list[str]:
+    return [line.split()[1] for line in (folder / "log").read_text().splitlines()]
+
+
+def test_two_searches_at_the_same_time_train_every_candidate_once(job_values, candidate, tmp_path):
+    candidates = [candidate(lr=0.02 + i / 1000) for i in range(CANDIDATES - 1)] + [candidate(lr=FAULTY_LR)]
+    processes, results = start_searches(2, tmp_path, job_values, candidates)
+    (_, first, *counts), (_, second, *others) = (results.get(timeout=60) for _ in processes)
+    assert first == second
+    assert sorted(first.values()) == ["failed"] + ["finished"] * (CANDIDATES - 1)
+    assert len(begun(tmp_path)) == len(set(begun(tmp_path))) == CANDIDATES
+    lines = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    assert len({line["key"] for line in lines}) == len(lines) == CANDIDATES
+    # Both worked, and what one trained the other reused.
+    trained, reused = zip(counts[:2], others[:2], strict=True)
+    assert sum(trained) == CANDIDATES - 1
+    assert min(trained) >= 1
+    assert sum(reused) >= CANDIDATES - 1
+    notes = [said[2] for said in counts[2] + others[2] if said[0] == "update"]
+    assert any("another search trains some of them (process " in note for note in notes)
+    assert not list((tmp_path / "trainings").rglob("claim"))
+
+
+def test_what_a_killed_search_had_claimed_is_trained_by_the_other(job_values, candidate, tmp_path):
+    candidates = [candidate(lr=0.02 + i / 1000) for i in range(CANDIDATES)]
+    (victim, other), results = start_searches(2, tmp_path, job_values, candidates)
+    log = tmp_path / "log"
+    deadline = time.monotonic() + 60
+    while not log.exists() or f"{victim.pid} " not in log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    victim.kill()
+    victim.join()
+    pid, records, trained, reused, _ = results.get(timeout=60)
+    assert pid == other.pid
+    assert len(records) == trained + reused == CANDIDATES
+    assert len(begun(tmp_path)) <= CANDIDATES + 1
+    keys = [json.loads(line)["key"] for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+    assert len(keys) == len(set(keys)) == CANDIDATES
+
+
+def test_a_record_says_how_often_its_training_was_begun(job_values, candidate, tmp_path):
+    calls = []
+
+    def fail_once(job):
+        calls.append(job.key)
+        if len(calls) == 1:
+            raise OSError("stale file handle")
+        return pretend(job, tmp_path / "log")
+
+    trainer = CandidateTrainer(
+        Ledger(tmp_path / "records.jsonl"),
+        Here(fail_once, retries=1),
+        job_values=job_values,
+        price=lambda c: (100.0, 200.0),
+        folder=tmp_path / "trainings",
+        progress=Told(),
+    )
+    (again,), (once,) = trainer([candidate()], 1, title="a"), trainer([candidate(lr=0.02)], 1, title="b")
+    assert (again.status, again.tries, once.tries) == ("finished", 2, None)
+    assert [record.tries for record in Ledger(tmp_path / "records.jsonl")] == [2, None]
+
+
+def test_a_search_that_lost_its_claim_records_nothing_twice(job_values, candidate, tmp_path):
+    path = tmp_path / "records.jsonl"
+
+    def while_another_records(job):
+        record = pretend(job, tmp_path / "log")
+        Ledger(path).append(record.model_copy(update={"seconds": 9.0}))
+        return record
+
+    trainer = CandidateTrainer(
+        Ledger(path),
+        Here(while_another_records),
+        job_values=job_values,
+        price=lambda c: (100.0, 200.0),
+        folder=tmp_path / "trainings",
+        progress=Told(),
+    )
+    (record,) = trainer([candidate()], 1, title="a")
+    assert record.seconds == 9.0
+    assert len(path.read_text().splitlines()) == 1

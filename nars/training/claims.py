@@ -1,0 +1,51 @@
+"""Claims: which process trains what, so that searches of one study at the same time train every candidate once."""
+
+from pathlib import Path
+
+from filelock import SoftFileLease, Timeout
+
+LEASE_SECONDS = 60.0
+
+
+class Claims:
+    """The trainings that this process has claimed in a folder, each by a file `<key>/claim` that a thread keeps fresh.
+
+    A claim whose process is gone from this machine, or that was not refreshed for `lease_seconds`, can be taken over.
+    A file with a heartbeat rather than a lock of the system, because it also holds between the machines of a cluster,
+    on shared file systems that lock only within one. The price: a process that stood still for longer than the lease
+    (suspended) may find that another has taken its training over.
+    """
+
+    def __init__(self, folder: Path, *, lease_seconds: float = LEASE_SECONDS):
+        self.folder = folder
+        self.lease_seconds = lease_seconds
+        self._leases: dict[str, SoftFileLease] = {}
+
+    def take(self, key: str) -> bool:
+        """Claim a training; False while another process has it."""
+        try:
+            self._lease(key).acquire(blocking=False)
+        except Timeout:
+            return False
+        return True
+
+    def release(self, key: str) -> None:
+        """Let go of a claim."""
+        self._leases.pop(key).release()
+
+    def release_all(self) -> None:
+        """Let go of all claims."""
+        for key in list(self._leases):
+            self.release(key)
+
+    def holder(self, key: str) -> str | None:
+        """Who claims a training, for people; None if nobody does."""
+        owner = self._lease(key).owner
+        return None if owner is None else f"process {owner.pid} on {owner.hostname.partition('?')[0]}"
+
+    def _lease(self, key: str) -> SoftFileLease:
+        if key not in self._leases:
+            path = self.folder / key / "claim"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._leases[key] = SoftFileLease(path, lease_duration=self.lease_seconds)
+        return self._leases[key]

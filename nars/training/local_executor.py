@@ -1,0 +1,153 @@
+"""Trainings in long-lived worker processes of this machine, one per slot: a GPU, or some cores."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from multiprocessing import connection, get_context, parent_process
+
+from pebble import ProcessExpired, ProcessPool
+
+from nars.errors import UserError, disk_error
+from nars.settings import LocalExecutorSettings
+from nars.training.executor import Executor, LostError
+
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc", "Cannot allocate memory")
+
+
+class LocalExecutor(Executor):
+    """Trains in up to `workers` processes, started when there is a job for them and alive until `close`.
+
+    A worker that dies, hangs or runs out of memory takes only its own training with it; a new process gets its slot.
+    """
+
+    def __init__(self, settings: LocalExecutorSettings, run: Callable):
+        super().__init__(retries=settings.retries)
+        self.settings = settings
+        self.workers = settings.workers or default_workers(settings.threads_per_worker)
+        self._run = run
+        self._idle = [Slot(settings, gpu) for gpu in reversed(assigned_gpus(visible_gpus(), self.workers))]
+        self._busy: dict[Future, Slot] = {}
+
+    def close(self) -> None:
+        """Stop the workers at once, whatever they are doing."""
+        for slot in (*self._idle, *self._busy.values()):
+            slot.stop()
+        self._idle += self._busy.values()
+        self._busy = {}
+
+    def _has_room(self, running: int) -> bool:
+        return bool(self._idle)
+
+    def _start(self, job) -> Future:
+        slot = self._idle.pop()  # the one used last, which has all imports behind it
+        future = slot.submit(self._run, job)
+        self._busy[future] = slot
+        return future
+
+    def _collect(self, future: Future):
+        slot = self._busy.pop(future)
+        self._idle.append(slot)
+        try:
+            return future.result()
+        except UserError:
+            raise
+        except Exception as error:  # a fault of one training must not end the search
+            slot.stop()  # what failed may have left memory, or the GPU, in a state that fails again
+            raise disk_error(error) or LostError(_reason(error, self.settings)) from error
+
+
+class Slot:
+    """A place for one worker process at a time, on one GPU or none. A process that ended is replaced."""
+
+    def __init__(self, settings: LocalExecutorSettings, gpu: str | None):
+        self.gpu = gpu
+        self._settings = settings
+        self._pool: ProcessPool | None = None
+
+    def submit(self, run: Callable, job) -> Future:
+        """Begin `run(job)` in the slot's process."""
+        try:
+            return self._submit(run, job)
+        except RuntimeError:  # the process was killed while it was idle
+            self.stop()
+            return self._submit(run, job)
+
+    def stop(self) -> None:
+        """End the slot's process at once."""
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+            self._pool = None
+
+    def _submit(self, run: Callable, job) -> Future:
+        if self._pool is None:
+            settings = self._settings
+            self._pool = ProcessPool(
+                max_workers=1,
+                context=get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(settings.threads_per_worker, self.gpu, settings.max_memory_gib),
+            )
+        return self._pool.submit(run, self._settings.max_training_seconds, job)
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return tuple(filter(None, named.split(",")))
+    import torch
+
+    return tuple(map(str, range(torch.cuda.device_count())))
+
+
+def assigned_gpus(gpus: tuple[str, ...], workers: int) -> list[str | None]:
+    """The GPU of each worker; workers beyond the number of GPUs share them in turn."""
+    return [gpus[i % len(gpus)] if gpus else None for i in range(workers)]
+
+
+def default_workers(threads_per_worker: int) -> int:
+    """One worker per GPU, or per `threads_per_worker` cores that this process may use."""
+    return len(visible_gpus()) or max(1, _cores() // threads_per_worker)
+
+
+def _cores() -> int:
+    """Cores that this process may use; all of them where the system cannot tell (macOS)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _reason(error: Exception, settings: LocalExecutorSettings) -> str:
+    """Why a try was lost, in one line."""
+    text = (str(error).splitlines() or [""])[0]
+    if isinstance(error, ProcessExpired):
+        killed = error.exitcode == -signal.SIGKILL
+        cause = "killed, perhaps because memory ran out" if killed else f"exit code {error.exitcode}"
+        return f"its worker process died ({cause})"
+    if isinstance(error, TimeoutError) and error.args == ("Task timeout", settings.max_training_seconds):
+        return f"stopped after executor.max_training_seconds={settings.max_training_seconds:g}"
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
+        limit = "" if settings.max_memory_gib is None else f", executor.max_memory_gib={settings.max_memory_gib:g}"
+        return f"out of memory{limit} ({text or type(error).__name__}); a smaller protocol.batch_size needs less"
+    return f"{type(error).__name__}: {text}"
+
+
+def _start_worker(threads: int, gpu: str | None, max_memory_gib: float | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch when it is imported
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    if max_memory_gib is not None:
+        import resource  # not on Windows
+
+        # Data, not address space: CUDA and allocators reserve far more addresses than they use memory.
+        limit = int(max_memory_gib * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _end_with_driver() -> None:
+    """A worker whose driver was killed must not train on."""
+    connection.wait([parent_process().sentinel])
+    os._exit(1)
