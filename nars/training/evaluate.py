@@ -8,7 +8,7 @@ from typing import Protocol
 from nars.records import Ledger, Record, training_key
 from nars.spaces.candidate import Candidate
 from nars.training.executor import LocalExecutor
-from nars.training.run import TrainingJob
+from nars.training.run import TrainingJob, forget_state
 
 
 class Progress(Protocol):
@@ -92,6 +92,8 @@ class CandidateTrainer:
             for job, outcome in self.executor.map(jobs, show):
                 record = outcome if isinstance(outcome, Record) else _failed(job, outcome)
                 self.ledger.append(record)
+                if record.status != "failed":
+                    forget_state(job)
                 finished += 1
                 self.trained += record.status != "failed"
                 self.seconds += record.seconds

@@ -246,3 +246,19 @@ def test_each_training_is_a_wandb_run_of_its_own(make_job, tmp_path, monkeypatch
         assert [row["accuracy"] for row in history] == pytest.approx(list(record.accuracies))
         assert len(kinds["exit"]) == 1
     assert wandb.run is None
+
+
+@pytest.mark.slow
+def test_a_resumed_training_has_its_whole_curve_in_one_wandb_run(make_job, tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    settings = {"logger": LoggerSettings(name="wandb"), "trainer": TrainerSettings(accelerator="cpu")}
+    for epochs in (1, 2):
+        record, _ = run_training(make_job(tmp_path, protocol={"epochs": epochs}, **settings))
+        (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+        if epochs == 1:
+            file.parent.rename(tmp_path / "first")  # W&B names folders by the second: the next may be the same
+    kinds = wandb_records(file)
+    assert kinds["run"][0].run_id == "k1"
+    history = [{item.nested_key[0]: json.loads(item.value_json) for item in h.item} for h in kinds["history"]]
+    assert [row["accuracy"] for row in history] == pytest.approx(list(record.accuracies))
+    assert [row["trainer/global_step"] for row in history] == [2, 5]
