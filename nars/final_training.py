@@ -16,7 +16,7 @@ from nars.settings import TrainSettings
 from nars.spaces.architecture import Architecture, ArchitectureTable
 from nars.spaces.candidate import Candidate
 from nars.spaces.recipe import Recipe
-from nars.training.run import TrainingJob, run_training, training_identity
+from nars.training.run import TrainingJob, forget_state, run_training, training_identity
 
 CANDIDATES = Path(__file__).parents[1] / "conf" / "candidates"
 
@@ -63,6 +63,7 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     if record.status == "finished":
         _save(out, record, module.evaluated_network)
     ledger.append(record)
+    forget_state(job)
     if record.status == "diverged":
         raise UserError("the training diverged (NaN or infinite); try a smaller recipe.lr or a longer warm-up")
     console.print(

@@ -269,11 +269,17 @@ class ProtocolSettings(Settings):
 
 
 class TrainerSettings(Settings):
-    """Where and in which precision a training runs (group `trainer`); the precision is part of a record's key."""
+    """Where and in which precision a training runs (group `trainer`); the precision is part of a record's key.
+
+    A killed training goes on after its last checkpoint: one is written after every `checkpoint_every` epochs (0 =
+    never) and removed when the record is kept, unless `keep_checkpoints`, which lets a longer training start from it.
+    """
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     loader_workers: NonNegativeInt = 0
+    checkpoint_every: NonNegativeInt = 1
+    keep_checkpoints: bool = False
 
 
 class LocalExecutorSettings(Settings):

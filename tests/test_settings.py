@@ -11,10 +11,10 @@ from nars.settings import (
     ConstraintSettings,
     DataSettings,
     NarsSettings,
+    PretrainSettings,
     ProtocolSettings,
     Range,
     Settings,
-    TrainerSettings,
     parse,
 )
 
@@ -58,8 +58,8 @@ def test_a_wrong_value_is_named_with_its_path(given, message):
 
 
 def test_an_unknown_key_is_named_with_those_allowed():
-    message = message_of(TrainerSettings, {"acelerator": "cpu"})
-    assert message == "group.acelerator: unknown key; allowed: accelerator, precision, loader_workers"
+    message = message_of(PretrainSettings, {"epoch": 3})
+    assert message == "group.epoch: unknown key; allowed: pool_size, epochs, batch_size, lr"
 
 
 def test_an_unknown_key_comes_before_the_missing_one_that_it_was_meant_to_be():

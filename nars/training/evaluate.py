@@ -10,7 +10,7 @@ from nars.records import Ledger, Record, training_key
 from nars.spaces.candidate import Candidate
 from nars.training.claims import Claims
 from nars.training.executor import Executor, Outcome
-from nars.training.run import TrainingJob
+from nars.training.run import TrainingJob, forget_state
 
 
 class Progress(Protocol):
@@ -111,6 +111,8 @@ class CandidateTrainer:
         try:
             for outcome in self.executor.map(self._claimed(work), lambda: self._show(work)):
                 record = work.here[outcome.job.key] = self._keep(outcome, work)
+                if record.status != "failed":
+                    forget_state(outcome.job)
                 self.claims.release(record.key)
                 self._show(work)
                 yield record

@@ -1,7 +1,9 @@
 """Where the curves of one training go: CSV files, Weights & Biases, or nowhere."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 
@@ -37,11 +39,24 @@ def open_logger(job) -> Logger | None:
             group=job.study,
             job_type="candidate",
             reinit="finish_previous",
+            resume=None if job.logger.offline else "allow",
             settings=wandb.Settings(silent=True, console="off"),
         )
         logger.experiment.config.update(flat_config(job), allow_val_change=True)
         return logger
     return None
+
+
+def log_known_epochs(
+    logger: Logger, losses: Sequence[float], accuracies: Sequence[float], *, steps_per_epoch: int
+) -> None:
+    """Log the epochs that an earlier process trained, as it did, so that the curve of a resumed training is whole."""
+    if isinstance(logger, WandbLogger) and logger.experiment.resumed:
+        return  # the server still has them
+    for epoch, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
+        single = torch.tensor([loss, accuracy]).tolist()  # Lightning logs in single precision
+        row = dict(zip(("loss", "accuracy"), single, strict=True)) | {"epoch": epoch}
+        logger.log_metrics(row, (epoch + 1) * steps_per_epoch - 1)
 
 
 def close_logger(job) -> None:

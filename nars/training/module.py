@@ -15,7 +15,8 @@ from nars.training.optimization import build_optimizer, lr_factor
 class CandidateModule(pl.LightningModule):
     """Trains `network` by `recipe` under `protocol` and records the accuracy after every epoch.
 
-    `accuracies`: one top-1 fraction per finished epoch, of the EMA's weights where the recipe asks for EMA.
+    `accuracies`: one top-1 fraction per finished epoch, of the EMA's weights where the recipe asks for EMA; `losses`:
+    the mean training loss of each. Both are part of a checkpoint.
     `diverged` turns true, and the training ends, when the loss of an epoch or a weight is NaN or infinite.
     """
 
@@ -39,6 +40,7 @@ class CandidateModule(pl.LightningModule):
         # Warm-up (ours): without it, the EMA of a short training is still mostly its untrained start.
         self.ema = ModelEmaV3(network, decay=protocol.ema_decay, use_warmup=True) if recipe.ema else None
         self.accuracies: list[float] = []
+        self.losses: list[float] = []
         self.diverged = False
 
     @property
@@ -76,6 +78,7 @@ class CandidateModule(pl.LightningModule):
         loss = float(self._loss_sum) / self.steps_per_epoch
         self.log("loss", loss)
         if not self.diverged:
+            self.losses.append(loss)
             self.log("accuracy", self.accuracies[-1])
 
     def on_validation_epoch_start(self) -> None:
@@ -95,6 +98,13 @@ class CandidateModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         if not self.diverged:
             self.accuracies.append(float(self._correct) / self._seen)
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["curve"] = {"losses": self.losses, "accuracies": self.accuracies}
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.losses = list(checkpoint["curve"]["losses"])
+        self.accuracies = list(checkpoint["curve"]["accuracies"])
 
 
 def all_finite(network: nn.Module) -> bool:

@@ -20,7 +20,14 @@ from nars.settings import DataSettings, LoggerSettings, ProtocolSettings, Settin
 from nars.spaces.architecture import Architecture
 from nars.spaces.candidate import Candidate
 from nars.spaces.recipe import Recipe
-from nars.training.loggers import close_logger, open_logger
+from nars.training.checkpoint import (
+    AtomicCheckpointIO,
+    EpochCheckpoint,
+    checkpoint_path,
+    find_checkpoint,
+    remove_checkpoint,
+)
+from nars.training.loggers import close_logger, log_known_epochs, open_logger
 from nars.training.module import CandidateModule
 
 MIN_IMAGE_SIZE = 32  # networks halve the side five times
@@ -73,8 +80,10 @@ def run_training(
 ) -> tuple[Record, CandidateModule]:
     """Train the job's candidate; returns its record and the trained module.
 
-    `on_epoch` is told each epoch's number (1 = first) and accuracy.
-    Runs in the calling process. Deterministic on a CPU: the same job gives the same accuracies to the bit.
+    A training of the same job that was killed goes on after its last checkpoint; that of this one stays, so that
+    nothing is lost before the record is kept: then call `forget_state`. `on_epoch` is told the number (1 = first) and
+    accuracy of each epoch that is trained now. Runs in the calling process. Deterministic on a CPU: the same job gives
+    the same accuracies to the bit, however often it was interrupted.
     """
     _quiet_libraries()
     data = _open_data_once(job.data, job.split_file)
@@ -93,8 +102,14 @@ def run_training(
         steps_per_epoch=min(len(train), job.protocol.steps_per_epoch or len(train)),
         seed=job.seed,
     )
-    started = time.monotonic()
-    _fit(module, job, train, val, on_epoch)
+    path = checkpoint_path(job.folder)
+    known = find_checkpoint(path, key=job.key, epochs=job.epochs)
+    started = time.monotonic() - (known["seconds"] if known else 0.0)
+    callbacks = [EpochLog(Path(job.folder), on_epoch)]
+    if job.trainer.checkpoint_every:
+        every, seconds = job.trainer.checkpoint_every, lambda: time.monotonic() - started
+        callbacks.append(EpochCheckpoint(path, key=job.key, every=every, seconds=seconds))
+    _fit(module, job, train, val, callbacks, resume_from=path if known else None)
     record = Record(
         key=job.key,
         architecture=job.architecture,
@@ -110,6 +125,12 @@ def run_training(
         versions={"torch": torch.__version__.split("+")[0]},
     )
     return record, module
+
+
+def forget_state(job: TrainingJob) -> None:
+    """Remove the checkpoint of a training whose record is kept, unless the settings keep it."""
+    if not job.trainer.keep_checkpoints:
+        remove_checkpoint(job.folder)
 
 
 def train_job(job: TrainingJob) -> Record:
@@ -135,7 +156,7 @@ def _loaders(job: TrainingJob, data: ImageData, side: int) -> tuple[DataLoader, 
     return train, data.val_loader(image_size=side, batch_size=2 * batch_size, workers=workers)
 
 
-def _fit(module: CandidateModule, job: TrainingJob, train: DataLoader, val: DataLoader, on_epoch) -> None:
+def _fit(module: CandidateModule, job: TrainingJob, train, val, callbacks: list, *, resume_from: Path | None) -> None:
     trainer = job.trainer
     logger = open_logger(job)
     try:
@@ -145,20 +166,22 @@ def _fit(module: CandidateModule, job: TrainingJob, train: DataLoader, val: Data
             devices=1,
             precision=trainer.precision,
             logger=logger or False,
-            callbacks=[EpochLog(Path(job.folder), on_epoch)],
-            enable_checkpointing=False,
+            callbacks=callbacks,
+            plugins=[AtomicCheckpointIO()],
+            enable_checkpointing=trainer.checkpoint_every > 0,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             limit_train_batches=module.steps_per_epoch,
             log_every_n_steps=1,
-        ).fit(module, train, val)
+        ).fit(module, train, val, ckpt_path=resume_from, weights_only=True)
     finally:
         close_logger(job)
 
 
 class EpochLog(pl.Callback):
-    """Writes a line to `epochs.jsonl` after every epoch: what progress displays read."""
+    """Keeps a line per epoch in `epochs.jsonl`: what progress displays read. A training that goes on fills in, there
+    and in the logger, the epochs that it does not train again."""
 
     def __init__(self, folder: Path, on_epoch: Callable[[int, float], None] | None):
         self.path = folder / "epochs.jsonl"
@@ -166,16 +189,22 @@ class EpochLog(pl.Callback):
 
     def on_fit_start(self, trainer, module) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("")
+        self.path.write_text("".join(_epoch_line(i, value) for i, value in enumerate(module.accuracies, start=1)))
+        for logger in trainer.loggers:
+            log_known_epochs(logger, module.losses, module.accuracies, steps_per_epoch=module.steps_per_epoch)
 
     def on_validation_end(self, trainer, module) -> None:
         # Not on_validation_epoch_end: there the module has not yet counted this epoch.
         if module.accuracies and not module.diverged:
             epoch, accuracy = len(module.accuracies), module.accuracies[-1]
             with open(self.path, "a") as file:
-                file.write(json.dumps({"epoch": epoch, "accuracy": accuracy}) + "\n")
+                file.write(_epoch_line(epoch, accuracy))
             if self.on_epoch is not None:
                 self.on_epoch(epoch, accuracy)
+
+
+def _epoch_line(epoch: int, accuracy: float) -> str:
+    return json.dumps({"epoch": epoch, "accuracy": accuracy}) + "\n"
 
 
 @lru_cache(maxsize=2)

@@ -59,11 +59,13 @@ def candidate(smallest):
 
 @pytest.fixture(scope="session")
 def make_job(job_values, candidate):
-    """A function: a job with a recipe, a protocol and fields of its own changed as given."""
+    """A function: a job with a recipe, a protocol and fields of its own changed as given. It keeps no checkpoint."""
+    alone = {"trainer": TrainerSettings(accelerator="cpu", checkpoint_every=0)}
 
     def make(folder, *, recipe=None, protocol=None, **fields) -> TrainingJob:
         protocol = ProtocolSettings(**(PROTOCOL | (protocol or {})))
-        values = job_values | candidate(**(recipe or {})).to_dict() | {"protocol": protocol, "epochs": protocol.epochs}
+        values = job_values | alone | candidate(**(recipe or {})).to_dict()
+        values |= {"protocol": protocol, "epochs": protocol.epochs}
         return TrainingJob(**(values | {"key": "k1", "folder": str(folder), "macs": 1.5, "params": 2.5} | fields))
 
     return make

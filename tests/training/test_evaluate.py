@@ -98,6 +98,7 @@ def test_trainings_are_kept_and_never_repeated(job_values, candidate, tmp_path):
         assert (record.key, record.macs, record.params) == (train.key(c), 100.0, 1e9 * c.recipe["lr"])
         curve = (tmp_path / "trainings" / record.key / "epochs.jsonl").read_text().splitlines()
         assert [json.loads(line)["accuracy"] for line in curve] == list(record.accuracies)
+    assert not list(tmp_path.rglob("*.ckpt"))  # what is in the ledger needs no checkpoint
     assert records[faulty.name].status == "failed"
     assert records[faulty.name].reason == "OSError: no such device"
     assert progress.said[0] == ("start", "round 1", 6)

@@ -3,6 +3,7 @@
 import csv
 import json
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -199,16 +200,26 @@ def test_no_logger_writes_no_curves(make_job, tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["epochs.jsonl"]
 
 
-def wandb_records(path: Path) -> dict[str, list]:
-    """Records of an offline W&B file by kind: a 7-byte header, then LevelDB log blocks of 32 KiB."""
+def wandb_records(path: Path, seconds: float = 60) -> dict[str, list]:
+    """Records of an offline W&B file by kind, once it is whole: W&B's own process writes its end after `finish`."""
+    deadline = time.monotonic() + seconds
+    while "exit" not in (kinds := wandb_records_so_far(path)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return kinds
+
+
+def wandb_records_so_far(path: Path) -> dict[str, list]:
+    """A 7-byte header, then LevelDB log blocks of 32 KiB."""
     data, position, message, kinds = path.read_bytes(), 7, b"", {}
-    assert data[:4] == b":W&B"
     while position + 7 <= len(data):
         left = 32768 - position % 32768
         if left < 7:
             position += left
             continue
         _, length, part = struct.unpack("<IHB", data[position : position + 7])
+        if position + 7 + length > len(data):
+            break
         message += data[position + 7 : position + 7 + length]
         position += 7 + length
         if part in (1, 4):  # whole, or last part
@@ -246,3 +257,19 @@ def test_each_training_is_a_wandb_run_of_its_own(make_job, tmp_path, monkeypatch
         assert [row["accuracy"] for row in history] == pytest.approx(list(record.accuracies))
         assert len(kinds["exit"]) == 1
     assert wandb.run is None
+
+
+@pytest.mark.slow
+def test_a_resumed_training_has_its_whole_curve_in_one_wandb_run(make_job, tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    settings = {"logger": LoggerSettings(name="wandb"), "trainer": TrainerSettings(accelerator="cpu")}
+    for epochs in (1, 2):
+        record, _ = run_training(make_job(tmp_path, protocol={"epochs": epochs}, **settings))
+        (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+        if epochs == 1:
+            file.parent.rename(tmp_path / "first")  # W&B names folders by the second: the next may be the same
+    kinds = wandb_records(file)
+    assert kinds["run"][0].run_id == "k1"
+    history = [{item.nested_key[0]: json.loads(item.value_json) for item in h.item} for h in kinds["history"]]
+    assert [row["accuracy"] for row in history] == pytest.approx(list(record.accuracies))
+    assert [row["trainer/global_step"] for row in history] == [2, 5]
