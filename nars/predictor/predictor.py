@@ -9,9 +9,9 @@ import torch
 from scipy.stats import kendalltau
 
 from nars.errors import UserError
-from nars.predictor import phases
 from nars.predictor.model import AccuracyModel, folds, left_out
 from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder, ProxyNetwork, accuracy_loss, proxy_loss
+from nars.predictor.phases import Batches, minimise
 from nars.predictor.process import GaussianProcess
 from nars.predictor.storage import AGAIN, check_settings, check_specification, read, write
 from nars.predictor.targets import Targets
@@ -85,14 +85,21 @@ class Predictor:
         held, taken = order[: len(x) // 5], order[len(x) // 5 :]
         network = self._new_proxy_network(generator)
         network.set_scale(targets[taken])
-        phase = phases.Phase(
-            network, proxy_loss, parameters=list(network.parameters()), lr=settings.lr, weight_decay=0.0, decay=True
+        minimise(
+            proxy_loss,
+            network,
+            list(network.parameters()),
+            Batches(
+                tensors=(x[taken], network.standardise(targets[taken])),
+                batch_size=settings.batch_size,
+                generator=generator,
+            ),
+            epochs=settings.epochs,
+            lr=settings.lr,
+            weight_decay=0.0,
+            decay=True,
+            progress=(lambda fraction: progress("pretrain", fraction)) if progress else None,
         )
-        loader = phases.batches(
-            x[taken], network.standardise(targets[taken]), batch_size=settings.batch_size, generator=generator
-        )
-        report = (lambda fraction: progress("pretrain", fraction)) if progress else None
-        phases.run(phase, loader, epochs=settings.epochs, progress=report)
         self._proxy, self._model = network.eval(), None
         return self._check(x[held], targets[held].numpy())
 
@@ -134,15 +141,21 @@ class Predictor:
         """The paper's two phases: encoder frozen, then the whole network at a lower, decaying lr."""
         s = self.settings.fit
         batch_size = min(s.batch_size, max(len(x) // MIN_BATCHES, MIN_BATCH))
-        loader = phases.batches(x, y, taken, batch_size=batch_size, generator=generator)
+        batches = Batches(tensors=(x, y, taken), batch_size=batch_size, generator=generator)
         for parameters, lr, epochs, decay in (
             (network.head.parameters(), s.lr, s.frozen_epochs, False),
             (network.parameters(), s.whole_lr, s.whole_epochs, True),
         ):
-            phase = phases.Phase(
-                network, accuracy_loss, parameters=list(parameters), lr=lr, weight_decay=s.weight_decay, decay=decay
+            minimise(
+                accuracy_loss,
+                network,
+                list(parameters),
+                batches,
+                epochs=epochs,
+                lr=lr,
+                weight_decay=s.weight_decay,
+                decay=decay,
             )
-            phases.run(phase, loader, epochs=epochs)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Accuracies float64 (n,) of encoded points (n, f). UserError before `fit`."""
