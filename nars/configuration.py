@@ -1,4 +1,4 @@
-"""From the command line to settings, for the three scripts: what Hydra composes, and its errors in one line."""
+"""From the command line to settings, for the scripts: what Hydra composes, and its errors in one line."""
 
 import os
 import sys
@@ -46,7 +46,7 @@ def one_line_errors() -> Iterator[None]:
         # Lightning turns Ctrl-C into SystemExit.
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        print("\nstopped; every finished training is kept, the same command goes on from here", file=sys.stderr)
+        print("\nstopped; all that was finished is kept, the same command goes on from here", file=sys.stderr)
         sys.exit(130)
 
 

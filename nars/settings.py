@@ -239,7 +239,16 @@ class ImagenetSubsetSettings(Settings):
     split_file: str | None = None
 
 
-DataSettings = Annotated[DigitsSettings | FolderSettings | ImagenetSubsetSettings, Field(discriminator="name")]
+class PreparedSettings(Settings):
+    """A folder that `prepare_data.py` made, with the split it was made with (`data=prepared`)."""
+
+    name: Literal["prepared"]
+    root: str
+
+
+DataSettings = Annotated[
+    DigitsSettings | FolderSettings | ImagenetSubsetSettings | PreparedSettings, Field(discriminator="name")
+]
 
 
 # --- training -------------------------------------------------------------------------------------------------
@@ -265,7 +274,7 @@ class ProtocolSettings(Settings):
     rmsprop_eps: PositiveFloat = 1e-3
     ema_decay: Fraction = 0.9998
     label_smoothing: Fraction = 0.0
-    augmentation: Literal["none", "standard", "autoaugment"] = "standard"
+    augmentation: Literal["none", "standard", "autoaugment", "randaugment"] = "standard"
 
 
 class TrainerSettings(Settings):
@@ -456,6 +465,20 @@ class PretrainScriptSettings(StudySettings):
     predictor: PredictorSettings
     num_classes: PositiveInt = 1000
     output: str | None = None
+
+
+class PrepareSettings(Settings):
+    """`prepare_data.py`: image files into few files that are read fast, in the folder `output`.
+
+    Training images get a short side of at most `short_side` pixels, as JPEGs of `quality`. `workers` processes,
+    null = one per core.
+    """
+
+    data: Annotated[FolderSettings | ImagenetSubsetSettings, Field(discriminator="name")]
+    output: str
+    short_side: PositiveInt = 320
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    workers: PositiveInt | None = None
 
 
 class SearchSettings(StudySettings):

@@ -13,13 +13,17 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from nars.configuration import settings_from
 from nars.errors import UserError
 from nars.final_training import load_candidate
-from nars.settings import PretrainScriptSettings, SearchSettings, TrainSettings
+from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.recipe import recipe_space
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
-SCRIPTS = {"search": SearchSettings, "train": TrainSettings, "pretrain_predictor": PretrainScriptSettings}
+SCRIPTS = {
+    "search": SearchSettings,
+    "train": TrainSettings,
+    "pretrain_predictor": PretrainScriptSettings,
+}
 GROUPS = sorted(
     folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name not in ("hydra", "candidates")
 )
@@ -42,7 +46,7 @@ LIMITS = {
     "params_14m": {"max_params": 14e6},
     "none": {},
 }
-MUST_BE_GIVEN = {"folder": ["data.root=/images"], "imagenet200": ["data.root=/images"]}
+MUST_BE_GIVEN = {name: ["data.root=/images"] for name in ("folder", "imagenet200", "prepared")}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -163,6 +167,33 @@ def test_what_must_be_given_is_named(script):
     assert str(error.value) == "data.root: must be given on the command line: data.root=..."
 
 
+@pytest.mark.parametrize("data", ["folder", "imagenet200"])
+def test_image_files_can_be_prepared(data):
+    config = composed("prepare_data", f"data={data}", "data.root=/images", "output=/prepared")
+    settings = settings_from(config, PrepareSettings)
+    assert (settings.data.name, settings.output, settings.short_side, settings.workers) == (
+        data,
+        "/prepared",
+        320,
+        None,
+    )
+
+
+@pytest.mark.parametrize("data", ["digits", "prepared"])
+def test_what_is_no_image_files_cannot_be_prepared(data):
+    given = MUST_BE_GIVEN.get(data, [])
+    with pytest.raises(UserError) as error:
+        settings_from(composed("prepare_data", f"data={data}", *given, "output=/prepared"), PrepareSettings)
+    assert str(error.value).startswith("data: ")
+    assert "'folder', 'imagenet200'" in str(error.value)
+
+
+def test_preparing_asks_for_what_must_be_given():
+    with pytest.raises(UserError) as error:
+        settings_from(composed("prepare_data", "data.root=/images"), PrepareSettings)
+    assert str(error.value) == "output: must be given on the command line: output=..."
+
+
 @pytest.mark.parametrize(
     ("script", "key", "value", "message"),
     [
@@ -222,6 +253,12 @@ def test_help_names_every_group_and_option(script):
         assert offered == sorted(file.stem for file in (CONF / group).iterdir())
     for key in ("study", "runs_dir", "seed", *{"train": ("candidate=", "recipe.")}.get(script, ())):
         assert key in text, key
+
+
+def test_help_of_preparing_names_its_keys():
+    text = help_of("prepare_data")
+    for key in ("data", *set(PrepareSettings.model_fields) - {"data"}):
+        assert f"\n{key} " in text or f"\n  {key} " in text, key
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in (CONF / "candidates").iterdir()))

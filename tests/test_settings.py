@@ -49,7 +49,7 @@ def message_of(settings_class, values, where="group") -> str:
         ({"lr_decay": float("nan")}, "group.lr_decay: Input should be a finite number, given nan"),
         (
             {"augmentation": "mirror"},
-            "group.augmentation: Input should be 'none', 'standard' or 'autoaugment', given 'mirror'",
+            "group.augmentation: Input should be 'none', 'standard', 'autoaugment' or 'randaugment', given 'mirror'",
         ),
     ],
 )

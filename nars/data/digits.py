@@ -13,15 +13,13 @@ from nars.spaces.candidate import content_key
 
 
 class DigitsSet(BatchDataset):
-    """Digits (n, 8, 8) in [0, 1], enlarged, shifted by up to `max_shift` pixels each way, normalised."""
+    """Digits (n, 8, 8) in [0, 1], enlarged, shifted by up to `max_shift` pixels each way."""
 
-    def __init__(self, images: torch.Tensor, labels: torch.Tensor, *, image_size: int, max_shift: int, mean, std):
+    def __init__(self, images: torch.Tensor, labels: torch.Tensor, *, image_size: int, max_shift: int):
         self.images = images
         self.labels = labels
         self.image_size = image_size
         self.max_shift = max_shift
-        self.mean = mean
-        self.std = std
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -31,7 +29,6 @@ class DigitsSet(BatchDataset):
         images = F.interpolate(self.images[index, None], size=(self.image_size,) * 2, mode="bilinear", antialias=True)
         if self.max_shift:
             images = shifted(images, seeds, max_shift=self.max_shift)
-        images = (images - self.mean) / self.std
         return images.repeat(1, 3, 1, 1), self.labels[index]
 
 
@@ -59,15 +56,15 @@ class Digits(ImageData):
         self._images = torch.tensor(pixels.reshape(-1, 8, 8) / 16, dtype=torch.float32)
         self._labels = torch.tensor(labels, dtype=torch.int64)
         self._val = torch.tensor(val)
+        train = self._images[~self._val]
+        self.mean, self.std = (float(train.mean()),) * 3, (float(train.std()),) * 3
         self.class_names = tuple(str(digit) for digit in range(10))
         self.val_size = int(val.sum())
         self.train_size = len(labels) - self.val_size
         self.fingerprint = content_key({"images": "digits", "val": np.flatnonzero(val).tolist()})
 
     def _part(self, chosen: torch.Tensor, *, image_size: int, max_shift: int) -> DigitsSet:
-        train = self._images[~self._val]
-        images, labels = self._images[chosen], self._labels[chosen]
-        return DigitsSet(images, labels, image_size=image_size, max_shift=max_shift, mean=train.mean(), std=train.std())
+        return DigitsSet(self._images[chosen], self._labels[chosen], image_size=image_size, max_shift=max_shift)
 
     def train_set(self, *, image_size: int, augmentation: str) -> DigitsSet:
         # No flips: they change what a digit is. `standard` shifts by up to one of the original 8 pixels.

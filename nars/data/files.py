@@ -1,22 +1,23 @@
-"""Image files in class folders: listing, reading, augmentation."""
+"""Image files in class folders: listing and reading."""
 
+import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, has_file_allowed_extension, make_dataset
-from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
-from nars.data.loaders import BatchDataset, Draw, ImageData, check_augmentation
+from nars.data.images import Augment, ImageSet, Photos
+from nars.data.reading import load_image
 from nars.errors import UserError
 from nars.spaces.candidate import content_key
 
-CROP_FRACTION = 0.875  # of the resized short side, as timm evaluates
+MIDDLE_BYTES = 4096
 PART_NAMES = {"train", "training", "val", "valid", "validation", "test"}
 
 # --- listing --------------------------------------------------------------------------------------------------
@@ -72,97 +73,23 @@ def _is_image(path: str) -> bool:
     return has_file_allowed_extension(name, IMG_EXTENSIONS) and not name.startswith(".")  # "._x.jpg": macOS leftovers
 
 
-# --- reading --------------------------------------------------------------------------------------------------
-
-
-def load_image(path: str | os.PathLike) -> Image.Image:
-    """The image as upright RGB, transparency over white; UserError names an image that cannot be read."""
-    try:
-        with Image.open(path) as image:
-            return to_rgb(upright(image))
-    except MemoryError:
-        raise
-    except Exception as error:  # a decoder meets a broken file with nearly any type of exception
-        reason = " ".join(str(error).replace(repr(str(path)), "").split()) or type(error).__name__
-        raise UserError(f"{path} cannot be read as an image ({reason}); replace or remove this file") from error
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF orientation says."""
-    if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-        return image
-    return ImageOps.exif_transpose(image)
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The image in three channels of 8 bits, transparency over white."""
-    if image.mode.startswith("I;16"):  # `convert` would clip 16 bits to 8
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    return image.convert("RGB")
-
-
-# --- augmentation ---------------------------------------------------------------------------------------------
-# From uint8 tensors to uint8 tensors: resizing them takes half the time that Pillow takes, for the same pixels.
-
-
-def val_transform(image_size: int) -> list:
-    """Short side to image_size / 0.875, then the centre, as timm evaluates."""
-    return [v2.Resize(int(image_size / CROP_FRACTION), InterpolationMode.BICUBIC), v2.CenterCrop(image_size)]
-
-
-def standard_transform(image_size: int) -> list:
-    """A random part of 8 to 100 % of the area, mirrored or not."""
-    return [v2.RandomResizedCrop(image_size, interpolation=InterpolationMode.BICUBIC), v2.RandomHorizontalFlip()]
-
-
-def autoaugment_transform(image_size: int) -> list:
-    """Standard, then a policy that AutoAugment found on ImageNet; what it moves out leaves the mean colour.
-
-    By Pillow: faster here, and in integers, while the mean that a tensor's contrast needs varies with the threads.
-    """
-    fill = [round(255 * mean) for mean in IMAGENET_DEFAULT_MEAN]
-    policy = v2.AutoAugment(interpolation=InterpolationMode.BILINEAR, fill=fill)
-    return [*standard_transform(image_size), v2.ToPILImage(), policy, v2.PILToTensor()]
-
-
-AUGMENTATIONS = {"none": val_transform, "standard": standard_transform, "autoaugment": autoaugment_transform}
-
-
 # --- images ---------------------------------------------------------------------------------------------------
 
 
-class FileSet(BatchDataset):
-    """Images read from files under `root` at every access, transformed, normalised with ImageNet's statistics."""
+class FileSet(ImageSet):
+    """Images read from files under `root` at every access."""
 
-    def __init__(self, root: Path, names: Sequence[str], labels: Sequence[int], transforms: list):
+    def __init__(self, root: Path, names: Sequence[str], labels: Sequence[int], augment: Augment):
+        super().__init__(labels, augment)
         self.root = root
         # An array, not a list: reference counts of a million strings would copy the list into every worker.
         self.names = np.array(names)
-        self.labels = torch.tensor(labels, dtype=torch.int64)
-        self.transform = v2.Compose([v2.PILToTensor(), *transforms])
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def image(self, draw: Draw) -> torch.Tensor:
-        """One image, uint8 (3, s, s); its augmentation depends on its seed only."""
-        image = load_image(self.root / str(self.names[draw.index]))
-        # Transforms draw from torch's global CPU generator, and from that one only.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(draw.seed)
-            return self.transform(image)
-
-    def batch(self, draws: Sequence[Draw]) -> tuple[torch.Tensor, torch.Tensor]:
-        images = torch.stack([self.image(draw) for draw in draws])
-        images = functional.to_dtype(images, torch.float32, scale=True)
-        images = functional.normalize(images, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, inplace=True)
-        return images, self.labels[[draw.index for draw in draws]]
+    def pixels(self, index: int) -> torch.Tensor:
+        return functional.pil_to_tensor(load_image(self.root / str(self.names[index])))
 
 
-class ImageFiles(ImageData):
+class ImageFiles(Photos):
     """Train and validation images as names relative to a root each, by class; `name` is the data's in messages."""
 
     def __init__(
@@ -177,22 +104,45 @@ class ImageFiles(ImageData):
         assert list(train) == list(val), "train and validation must have the same classes in the same order"
         self.name = name
         self.class_names = tuple(train)
-        self._train = (train_root, *_flat(train.values()))
-        self._val = (val_root, *_flat(val.values()))
-        self.train_size = len(self._train[1])
-        self.val_size = len(self._val[1])
-        # Names do not tell resized copies of one collection apart; the sizes of a few files do, and cost little.
-        sizes = [os.path.getsize(train_root / names[0]) for names in train.values()]
-        self.fingerprint = content_key({"train": train, "val": val, "sizes": sizes})
+        self.files = {"train": (train_root, train), "val": (val_root, val)}
+        self.train_size, self.val_size = (sum(map(len, names.values())) for names in (train, val))
 
-    def train_set(self, *, image_size: int, augmentation: str) -> FileSet:
-        check_augmentation(augmentation, tuple(AUGMENTATIONS), name=self.name)
-        return FileSet(*self._train, AUGMENTATIONS[augmentation](image_size))
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of names, and of each file's size and a part of its content; reads a little of every file."""
+        names = {part: names for part, (_, names) in self.files.items()}
+        paths = [root / name for root, names in self.files.values() for name in flat(names)[0]]
+        return content_key(names | {"content": files_digest(paths)})
 
-    def val_set(self, *, image_size: int) -> FileSet:
-        return FileSet(*self._val, val_transform(image_size))
+    def image_set(self, part: str, augment: Augment) -> FileSet:
+        root, names = self.files[part]
+        return FileSet(root, *flat(names), augment)
 
 
-def _flat(names_by_class: Iterable[Sequence[str]]) -> tuple[list[str], list[int]]:
-    pairs = [(name, label) for label, names in enumerate(names_by_class) for name in names]
+def files_digest(paths: Sequence[Path]) -> str:
+    """Hash of each file's size and of 4 KiB in its middle, which another image of the same size does not share.
+
+    UserError for a file that cannot be read.
+    """
+    slices = [paths[i : i + 512] for i in range(0, len(paths), 512)]
+    with ThreadPoolExecutor(16) as pool:  # a network disk answers slowly, but many at once
+        return hashlib.sha256(b"".join(pool.map(_slice_digest, slices))).hexdigest()
+
+
+def _slice_digest(paths: Sequence[Path]) -> bytes:
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with open(path, "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(max(0, size - MIDDLE_BYTES) // 2)
+                digest.update(size.to_bytes(8, "little") + file.read(MIDDLE_BYTES))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}); check its permissions and the disk") from None
+    return digest.digest()
+
+
+def flat(names_by_class: Mapping[str, Sequence[str]]) -> tuple[list[str], list[int]]:
+    """All names in order, and the index of the class of each."""
+    pairs = [(name, label) for label, names in enumerate(names_by_class.values()) for name in names]
     return [name for name, _ in pairs], [label for _, label in pairs]

@@ -110,10 +110,10 @@ def assigned_gpus(gpus: tuple[str, ...], workers: int) -> list[str | None]:
 
 def default_workers(threads_per_worker: int) -> int:
     """One worker per GPU, or per `threads_per_worker` cores that this process may use."""
-    return len(visible_gpus()) or max(1, _cores() // threads_per_worker)
+    return len(visible_gpus()) or max(1, cores() // threads_per_worker)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use; all of them where the system cannot tell (macOS)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -15,6 +15,7 @@ from nars.training.optimization import build_optimizer, lr_factor
 class CandidateModule(pl.LightningModule):
     """Trains `network` by `recipe` under `protocol` and records the accuracy after every epoch.
 
+    Batches arrive as loaders give them; `normalise` makes the network's inputs of their images.
     `accuracies`: one top-1 fraction per finished epoch, of the EMA's weights where the recipe asks for EMA; `losses`:
     the mean training loss of each. Both are part of a checkpoint.
     `diverged` turns true, and the training ends, when the loss of an epoch or a weight is NaN or infinite.
@@ -24,6 +25,7 @@ class CandidateModule(pl.LightningModule):
         self,
         network: nn.Module,
         *,
+        normalise: nn.Module,
         recipe: Recipe,
         protocol: ProtocolSettings,
         num_classes: int,
@@ -32,6 +34,7 @@ class CandidateModule(pl.LightningModule):
     ):
         super().__init__()
         self.network = network
+        self.normalise = normalise
         self.recipe = recipe
         self.protocol = protocol
         self.steps_per_epoch = steps_per_epoch
@@ -59,6 +62,10 @@ class CandidateModule(pl.LightningModule):
         # All that is random inside an epoch (dropout, stochastic depth, mixup) follows from (seed, epoch).
         torch.manual_seed(self.seed * 100_003 + self.current_epoch)
         self._loss_sum = torch.zeros((), device=self.device)
+
+    def on_after_batch_transfer(self, batch, dataloader_index: int):
+        images, labels = batch
+        return self.normalise(images), labels
 
     def training_step(self, batch, batch_index: int) -> torch.Tensor:
         images, labels = batch

@@ -96,6 +96,7 @@ def run_training(
     ).to(memory_format=torch.channels_last)
     module = CandidateModule(
         network,
+        normalise=data.normalise(),
         recipe=recipe,
         protocol=job.protocol,
         num_classes=data.num_classes,

@@ -3,6 +3,7 @@
 import pytest
 import pytorch_lightning as pl
 import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch.utils.data import DataLoader
 
 from nars.data import open_data
@@ -31,10 +32,10 @@ def same(first, second):
     return all(torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in pairs)
 
 
-@pytest.mark.parametrize(
-    ("name", "augmentation"),
-    [("digits", "standard"), ("folder", "none"), ("folder", "standard"), ("folder", "autoaugment")],
-)
+CASES = [("digits", "standard"), *(("folder", name) for name in ("none", "standard", "autoaugment", "randaugment"))]
+
+
+@pytest.mark.parametrize(("name", "augmentation"), CASES)
 def test_same_epoch_same_batches_to_the_bit_whatever_the_workers(name, augmentation, request):
     data = request.getfixturevalue(name)
     batch_size = 300 if name == "digits" else 4
@@ -95,14 +96,18 @@ def test_an_epoch_holds_every_image_once_and_drops_a_partial_batch_unless_alone(
     assert [len(labels) for _, labels in folder.val_loader(image_size=8, batch_size=4)] == [4, 1]
 
 
-def test_batches_are_normalised_floats_and_whole_numbers(folder):
+def test_batches_are_bytes_and_become_normalised_floats(folder):
     images, labels = next(iter(folder.train_loader(image_size=16, batch_size=8, augmentation="none", seed=0)))
     assert images.shape == (8, 3, 16, 16)
-    assert images.dtype == torch.float32
+    assert images.dtype == torch.uint8  # a quarter of what goes between processes
     assert labels.dtype == torch.int64
-    assert images.is_contiguous()
-    assert abs(images.mean()) < 0.5  # noise around mid-grey, by ImageNet's statistics
+    assert images.is_contiguous(memory_format=torch.channels_last)
     assert {int(label) for label in labels} <= {0, 1, 2}
+    inputs = folder.normalise()(images)
+    assert inputs.is_contiguous(memory_format=torch.channels_last)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+    torch.testing.assert_close(inputs, (images / 255 - mean) / std)
+    assert folder.normalise().state_dict() == {}, "a network's weights must not depend on the data"
 
 
 class Watcher(pl.LightningModule):
@@ -116,7 +121,7 @@ class Watcher(pl.LightningModule):
     def training_step(self, batch, _):
         images, labels = batch
         self.seen.setdefault(self.current_epoch, []).append((images.double().sum().item(), labels.tolist()))
-        return (self.weight * images.mean()).square()
+        return (self.weight * images.float().mean()).square()
 
     def validation_step(self, batch, _):
         pass

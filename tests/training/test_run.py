@@ -23,9 +23,10 @@ EVERYTHING_RANDOM = {"dropout": 0.3, "stochastic_depth": 0.3, "mixup": 0.4}
 def accuracy(network: torch.nn.Module, side: int = 32) -> float:
     """Top-1 fraction on the digits' validation images, counted here."""
     right = total = 0
+    data = open_data(DigitsSettings(name="digits"))
     with torch.no_grad():
-        for images, labels in open_data(DigitsSettings(name="digits")).val_loader(image_size=side, batch_size=32):
-            right += int((network.eval()(images).argmax(1) == labels).sum())
+        for images, labels in data.val_loader(image_size=side, batch_size=32):
+            right += int((network.eval()(data.normalise()(images)).argmax(1) == labels).sum())
             total += len(labels)
     assert total == 360
     return right / total
