@@ -1,12 +1,12 @@
 """What the scripts do, once their settings are known: the rooms put together."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import yaml
 from rich.console import Console
 
 from nars.costs.constraint import COSTS, Constraint, check_reachable
@@ -17,10 +17,15 @@ from nars.predictor.predictor import Predictor
 from nars.pretraining import pretrained_predictor
 from nars.records import Ledger
 from nars.reporting.progress import ProgressDisplay
-from nars.reporting.terminal import failures_sentence, print_answers, print_round, trust_sentence
+from nars.reporting.report import write_report
+from nars.reporting.study import answer_folder, write_answer, write_unfinished
+from nars.reporting.summary import SearchSummary, summary_of
+from nars.reporting.terminal import print_answer, print_round
 from nars.search.evolution import Evolution, evolve, random_feasible
+from nars.search.importance import permutation_importance
+from nars.search.pareto import pareto_front
 from nars.search.pool import sample_pool
-from nars.search.rounds import History, rank_agreement, run_rounds
+from nars.search.rounds import History, Round, run_rounds
 from nars.search.strategies import Pool, Strategy, open_strategy
 from nars.seeds import Stage, stage_seed
 from nars.settings import SearchSettings
@@ -30,6 +35,8 @@ from nars.spaces.recipe import recipe_space
 from nars.training.evaluate import CandidateTrainer
 from nars.training.local_executor import LocalExecutor
 from nars.training.run import train_job, training_identity
+
+IMPORTANCE_POINTS = 512
 
 
 class CachedFits:
@@ -69,6 +76,7 @@ class Search:
 
     settings: SearchSettings
     console: Console
+    started: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
     @cached_property
     def folder(self) -> Path:
@@ -129,13 +137,19 @@ class Search:
         """Between which costs candidates are trained."""
         return Constraint.of(self.settings.strategy.window)
 
+    @cached_property
+    def pool(self) -> tuple[np.ndarray, np.ndarray]:
+        """Points (n, d) inside the window, from which candidates are chosen, and their costs (n, 2)."""
+        s = self.settings
+        return sample_pool(self.space, self.price, self.window, s.strategy.pool_size, stage_seed(s.seed, Stage.POOL))
+
     def run(self) -> Path:
         """Pretrain, rounds, evolution, answer; returns the folder of the answer."""
         self.check()
         fits = self._predictor()
         trainer, history = self._rounds(fits)
         evolution = self._evolve(fits, history)
-        return self._answer(fits.predictor, evolution, trainer, history)
+        return self._answer(fits.predictor, evolution, self._summary(fits, trainer, history, evolution))
 
     def _predictor(self) -> CachedFits:
         s = self.settings
@@ -186,15 +200,13 @@ class Search:
                 fits,
                 s.strategy,
                 epochs=s.protocol.epochs,
-                on_round=lambda done, history: print_round(self.console, done, history),
+                on_round=lambda done, history: self._after_round(done, history, fits, trainer),
             )
         return trainer, history
 
     def _strategy(self, fits: CachedFits) -> Strategy:
         s = self.settings
-        points, prices = sample_pool(
-            self.space, self.price, self.window, s.strategy.pool_size, stage_seed(s.seed, Stage.POOL)
-        )
+        points, prices = self.pool
         return open_strategy(
             s.strategy,
             self.space,
@@ -203,6 +215,13 @@ class Search:
             predictor=fits,
             seed=stage_seed(s.seed, Stage.CHOICE),
         )
+
+    def _after_round(self, done: Round, history: History, fits: CachedFits, trainer: CandidateTrainer) -> None:
+        print_round(self.console, done, history)
+        if trainer.trained:  # else the answer follows at once
+            folder = answer_folder(self.folder, self.constraint.label)
+            write_unfinished(folder, self._summary(fits, trainer, history))
+            write_report([self.folder])
 
     def _price_candidate(self, candidate: Candidate) -> tuple[float, float]:
         macs, params = self.price(self.space.locate_candidate(candidate)[None])[0]
@@ -220,7 +239,7 @@ class Search:
         rng = np.random.default_rng(stage_seed(s.seed, Stage.EVOLUTION))
         return evolve(score, self.feasible, self.space, s.strategy.evolution, rng, seeds)
 
-    def _answer(self, predictor: Predictor, evolution: Evolution, trainer: CandidateTrainer, history: History) -> Path:
+    def _answer(self, predictor: Predictor, evolution: Evolution, summary: SearchSummary) -> Path:
         points = evolution.points[: self.settings.strategy.answers]
         accuracy, std = predictor.predict_with_std(self.space.encode(points))
         answers = [
@@ -233,67 +252,33 @@ class Search:
             }
             for point, a, d, price in zip(points, accuracy, std, self.price(points), strict=True)
         ]
-        agreement = rank_agreement(*history.held_out())
-        label = self.constraint.label
-        folder = (
-            self.folder
-            / "answers"
-            / label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
+        run = write_answer(answer_folder(self.folder, self.constraint.label), answers, summary)
+        print_answer(self.console, run, write_report([self.folder]))
+        return run.folder
+
+    def _summary(
+        self, fits: CachedFits, trainer: CandidateTrainer, history: History, evolution: Evolution | None = None
+    ) -> SearchSummary:
+        """All that was measured so far; before the evolution, of an unfinished search."""
+
+        def score(points: np.ndarray) -> np.ndarray:
+            return fits.predict(self.space.encode(points))
+
+        pool, _ = self.pool
+        rng = np.random.default_rng(stage_seed(self.settings.seed, Stage.IMPORTANCE))
+        importance = permutation_importance(score, pool[:IMPORTANCE_POINTS], rng)
+        found = pool if evolution is None else np.concatenate([pool, evolution.points])
+        prices, scores = self.price(found), score(found)
+        return summary_of(
+            history,
+            constraint=self.constraint.label,
+            settings=self.settings.model_dump(mode="json"),
+            started=self.started,
+            work={"trained": trainer.trained, "reused": trainer.reused, "training_seconds": round(trainer.seconds, 1)},
+            generations=[vars(generation) for generation in evolution.history] if evolution else (),
+            front=[
+                {"macs": prices[i, 0], "params": prices[i, 1], "predicted_accuracy": round(float(scores[i]), 6)}
+                for i in pareto_front(prices[:, 0], scores)
+            ],
+            importance={d.name: round(float(v), 6) for d, v in zip(self.space.dimensions, importance, strict=True)},
         )
-        files = write_answer(folder, answers, self._summary(evolution, history, agreement))
-        print_answers(self.console, answers, label)
-        sentence = trust_sentence(
-            trained=trainer.trained,
-            reused=trainer.reused,
-            seconds=trainer.seconds,
-            data=self.settings.data.name,
-            epoch=history.epoch,
-            agreement=agreement,
-        )
-        self.console.print(sentence)
-        failures = failures_sentence(history)
-        if failures is not None:
-            self.console.print(failures)
-        self.console.print(f"Train the best pair on: python train.py candidate={files[0]}", soft_wrap=True)
-        return folder
-
-    def _summary(self, evolution: Evolution, history: History, agreement: dict) -> dict:
-        """Everything that was measured on the way, for files."""
-        rounds = [
-            {
-                "round": r.number,
-                "epochs": r.epochs,
-                "candidates": [
-                    {
-                        "key": record.key,
-                        "status": record.status,
-                        "macs": record.macs,
-                        "params": record.params,
-                        "accuracies": list(record.accuracies),
-                        "predicted": None if r.predicted is None else round(float(r.predicted[i]), 6),
-                    }
-                    for i, record in enumerate(r.records)
-                ],
-            }
-            for r in history.rounds
-        ]
-        return {
-            "constraint": self.constraint.label,
-            "settings": self.settings.model_dump(mode="json"),
-            "early_stop": {"epoch": history.epoch, "correlation_by_epoch": list(history.correlations)},
-            "held_out_ranking": agreement,
-            "rounds": rounds,
-            "generations": [vars(generation) for generation in evolution.history],
-        }
-
-
-def write_answer(folder: Path, answers: list[dict], summary: dict) -> list[Path]:
-    """Write best-1.yaml ... (what `train.py candidate=` reads) and search.yaml; returns the former."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("best-*.yaml"):
-        old.unlink(missing_ok=True)  # another search may write the same answer
-    files = [folder / f"best-{i}.yaml" for i in range(1, len(answers) + 1)]
-    for file, answer in zip(files, answers, strict=True):
-        file.write_text(yaml.safe_dump(answer, sort_keys=False))
-    (folder / "search.yaml").write_text(yaml.safe_dump(summary, sort_keys=False))
-    return files

@@ -13,6 +13,7 @@ class Stage(IntEnum):
     EVOLUTION = 2
     PREDICTOR = 3
     CHOICE = 4
+    IMPORTANCE = 5
 
 
 def stage_seed(seed: int, stage: Stage) -> int:

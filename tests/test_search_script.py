@@ -82,6 +82,11 @@ def test_ends_with_a_table_files_and_how_far_to_trust_them(finished):
     assert [r["round"] for r in summary["rounds"]] == [1, 2]
     assert summary["held_out_ranking"]["candidates"] == 4
     assert len(summary["early_stop"]["correlation_by_epoch"]) == 2
+    assert "smoke" in summary["command"]
+    assert summary["work"]["trained"] == 8
+    assert set(summary["importance"]) > {"lr", "stage2/width"}
+    assert f"Report: {runs / 'smoke/report.html'}" in output
+    assert (runs / "smoke/report.html").stat().st_size < 6e6
 
 
 @pytest.mark.timeout(900)

@@ -2,35 +2,19 @@
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nars.costs.constraint import short_number
+from nars.reporting.describe import architecture_strip, differences, recipe_line
+from nars.reporting.study import Run
+from nars.reporting.trust import trust_sentences
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
 
-FEW = 20  # below so many held-out candidates a rank correlation says little
-
-
-def architecture_strip(architecture: dict) -> str:
-    """One line: resolution, stem, and width x depth of each stage; other spaces' choices as key=value."""
-    if "stages" not in architecture:
-        return " ".join(f"{key}={value}" for key, value in architecture.items())
-    stages = " ".join(f"{s['width']}x{s['depth']}" for s in architecture["stages"])
-    return f"{architecture['resolution']}px {architecture['stem_width']} | {stages}"
-
-
-def recipe_line(recipe: dict) -> str:
-    """One line: the recipe's values in short."""
-    short = {"stochastic_depth": "depth-drop", "weight_decay": "wd"}
-    parts = []
-    for key, value in recipe.items():
-        if key == "optimizer":
-            parts.insert(0, str(value))
-        elif isinstance(value, bool):
-            parts.append(key if value else f"no {key}")
-        else:
-            parts.append(f"{short.get(key, key)} {value:g}" if isinstance(value, float) else f"{key} {value}")
-    return ", ".join(parts)
+ROWS = 5  # answers shown; the report has all of them
+DIFFERENCES = 80  # characters for how an answer differs from the best
 
 
 def print_round(console: Console, done: Round, history: History) -> None:
@@ -68,44 +52,29 @@ def _shown(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.2f}"
 
 
-def print_answers(console: Console, answers: Sequence[dict], label: str) -> None:
-    """The ranked pairs as a table."""
-    table = Table(title=f"Best architecture-recipe pairs with {label}", title_justify="left", expand=False)
-    for name, style in (("#", "right"), ("predicted", "right"), ("MACs", "right"), ("params", "right")):
-        table.add_column(name, justify=style, no_wrap=True)
+def print_answer(console: Console, run: Run, report: str) -> None:
+    """The last screen: the answer, how far to trust it, files, the next command; at most 25 lines of 80 columns."""
+    console.print(_answers(run))
+    for sentence in trust_sentences(run):
+        console.print(sentence)
+    console.print(f"Report: {report}", soft_wrap=True)
+    console.print(f"Train the best pair on: python train.py candidate={run.answer_file(1)}", soft_wrap=True)
+
+
+def _answers(run: Run) -> Table:
+    """The best pair in full, the next ones by what they do otherwise."""
+    title = f"Best architecture-recipe pairs with {run.summary.constraint}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("#", "predicted", "MACs", "params"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("architecture (width x depth of each stage) and recipe", overflow="fold")
-    for i, answer in enumerate(answers, start=1):
-        table.add_row(
-            str(i),
-            f"{answer['predicted_accuracy']:.3f} ± {answer['predicted_std']:.3f}",
-            short_number(answer["macs"]),
-            short_number(answer["params"]),
-            architecture_strip(answer["architecture"]) + "\n" + recipe_line(answer["recipe"]),
-        )
-    console.print(table)
-
-
-def failures_sentence(history: History) -> str | None:
-    """How many trainings failed, the first reason and what to do; None if none did."""
-    records = [record for r in history.rounds for record in r.records]
-    failed = [record for record in records if record.status == "failed"]
-    if not failed:
-        return None
-    return (
-        f"{len(failed)} of {len(records)} trainings failed and count for nothing; the first: {failed[0].reason}. "
-        "The same command tries them again."
-    )
-
-
-def trust_sentence(*, trained: int, reused: int, seconds: float, data: str, epoch: int, agreement: dict) -> str:
-    """What was trained, what was reused, and how far the answer can be trusted."""
-    n, tau = agreement["candidates"], agreement["kendall_tau"]
-    work = f"Trained {trained} candidates on {data} ({seconds:.0f} s of training) and reused {reused} from the ledger."
-    if tau is None:
-        trust = "No candidate was predicted before it was trained, so nothing is known of the predictor's ranking."
-        if n:
-            trust = f"Its ranking of {n} candidates before they were trained has no defined Kendall tau."
-    else:
-        trust = f"It ranked {n} candidates before they were trained with Kendall tau {tau:.2f} (1 perfect, 0 chance)"
-        trust += "; so few say little: take the answer as a first guess." if n < FEW else "."
-    return f"{work} The predicted accuracy is the one after epoch {epoch} of this protocol. {trust}"
+    best = run.answers[0]
+    for rank, answer in enumerate(run.answers[:ROWS], start=1):
+        if rank == 1:
+            words = Text(architecture_strip(answer["architecture"]) + "\n" + recipe_line(answer["recipe"]))
+        else:
+            words = Text(", ".join(f"{name} {value}" for name, value in differences(answer, best).items()))
+            words.truncate(DIFFERENCES, overflow="ellipsis")
+        predicted = f"{answer['predicted_accuracy']:.3f} ± {answer['predicted_std']:.3f}"
+        table.add_row(str(rank), predicted, short_number(answer["macs"]), short_number(answer["params"]), words)
+    return table

@@ -1,0 +1,26 @@
+"""Rebuild reports: `python -m nars.reporting runs/digits`; several folders make one report."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nars.errors import UserError
+from nars.reporting.report import write_report
+
+
+def main() -> int:
+    """Write the report that the command line asks for; 2 if it cannot be made."""
+    parser = argparse.ArgumentParser(prog="python -m nars.reporting", description="Make the report of a study.")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="what search.py made: runs/<study>")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="default: report.html in (or above) the folders")
+    arguments = parser.parse_args()
+    try:
+        print(f"written: {write_report(arguments.folders, arguments.output)}")
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

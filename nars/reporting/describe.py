@@ -1,0 +1,74 @@
+"""Candidates in words: one line each, and what differs between them."""
+
+from collections.abc import Mapping, Sequence
+
+SHORT = {"stochastic_depth": "depth-drop", "weight_decay": "wd"}
+
+
+def architecture_strip(architecture: Mapping) -> str:
+    """One line: resolution, stem, and width x depth of each stage; other spaces' choices as key=value."""
+    if "stages" not in architecture:
+        return " ".join(f"{key}={value}" for key, value in architecture.items())
+    stages = " ".join(f"{s['width']}x{s['depth']}" for s in architecture["stages"])
+    return f"{architecture['resolution']}px {architecture['stem_width']} | {stages}"
+
+
+def recipe_line(recipe: Mapping) -> str:
+    """One line: the recipe's values in short, optimizer first."""
+    keys = sorted(recipe, key=lambda key: key != "optimizer")
+    return ", ".join(recipe_value(key, recipe[key]) for key in keys)
+
+
+def recipe_value(key: str, value) -> str:
+    """One recipe key in short: `lr 0.03`, `no ema`, `sgd`."""
+    if key == "optimizer":
+        return str(value)
+    if isinstance(value, bool):
+        return key if value else f"no {key}"
+    return f"{SHORT.get(key, key)} {shown(value)}"
+
+
+def shown(value) -> str:
+    """A value as people read it: 0.03, 2.1e-05, on, off, sgd."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def dimensions(candidate: Mapping) -> dict[str, str]:
+    """Every choice of a candidate by name, as shown: `resolution`, `stage3/width`, `stage3/kernel`, `lr`.
+
+    A stage's first and remaining blocks share a name, with values as 5 where they agree and 3/5 where they do not.
+    """
+    architecture = dict(candidate["architecture"])
+    flat = {}
+    for i, stage in enumerate(architecture.pop("stages", ()), start=1):
+        flat |= {f"stage{i}/{key}": value for key, value in _stage(stage).items()}
+    flat |= {f"head/{key}": shown(value) for key, value in architecture.pop("head", {}).items()}
+    whole = {key: shown(value) for key, value in architecture.items()}
+    return whole | flat | {key: shown(value) for key, value in candidate["recipe"].items()}
+
+
+def _stage(stage: Mapping) -> dict[str, str]:
+    values = {}
+    for key, value in stage.items():
+        name, _, end = key.partition("_")
+        if end == "first" and f"{name}_rest" in stage:
+            rest = stage[f"{name}_rest"]
+            values[name] = shown(value) if value == rest else f"{value}/{rest}"
+        elif end != "rest":
+            values[key] = shown(value)
+    return values
+
+
+def differing(candidates: Sequence[Mapping]) -> list[str]:
+    """Names of the dimensions in which not all candidates are the same, in the order of `dimensions`."""
+    rows = [dimensions(candidate) for candidate in candidates]
+    names = {name: None for row in rows for name in row}
+    return [name for name in names if len({row.get(name) for row in rows}) > 1]
+
+
+def differences(candidate: Mapping, reference: Mapping) -> dict[str, str]:
+    """Names and values of the dimensions in which a candidate differs from the reference."""
+    mine, other = dimensions(candidate), dimensions(reference)
+    return {name: value for name, value in mine.items() if other.get(name) != value}

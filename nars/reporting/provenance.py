@@ -1,0 +1,39 @@
+"""Where a result comes from: command, commit, versions, machine."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "scipy", "scikit-learn")
+
+
+def command_line() -> str:
+    """The command that this process was started with."""
+    return shlex.join(["python", *sys.argv])
+
+
+def git_commit() -> str | None:
+    """The commit of this code, with `+changes` if tracked files differ from it; None outside a git clone."""
+    here = Path(__file__).parent
+    try:
+        commit, changes = (
+            subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+changes" if changes else "")
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that decide results."""
+    return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+
+
+def machine() -> str:
+    """System, processor and number of cores."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"

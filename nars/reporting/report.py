@@ -1,0 +1,100 @@
+"""The report: one HTML file for one or several studies, with everything inside and nothing from the network."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from nars.costs.constraint import short_number
+from nars.reporting.describe import architecture_strip, differences, differing, recipe_value, shown
+from nars.reporting.figures import figures_of
+from nars.reporting.sections import Section, sections_of
+from nars.reporting.strip import HEIGHT, strip_of
+from nars.reporting.study import Run, read_study
+from nars.reporting.trust import trust_sentences
+
+NAME = "report.html"
+
+
+def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
+    """Write the report of the studies in `folders`; returns the file.
+
+    `output` None: into the folder, or where all of several lie. UserError if a folder holds no study or cannot be read.
+    """
+    folders = [Path(folder) for folder in folders]
+    if output is None:
+        output = (folders[0] if len(folders) == 1 else Path(os.path.commonpath(folders))) / NAME
+    _replace(output, html_of([section for folder in folders for section in sections_of(read_study(folder))]))
+    return output
+
+
+def html_of(sections: Sequence[Section]) -> str:
+    """The page."""
+    figures = {f"{name}-{i}": f for i, section in enumerate(sections) for name, f in figures_of(section).items()}
+    environment = Environment(
+        loader=PackageLoader("nars.reporting", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "short": short_number,
+        "shown": shown,
+        "strip_words": architecture_strip,
+        "settings": lambda settings: yaml.safe_dump(settings, sort_keys=False),
+    }
+    return environment.get_template("report.html.jinja").render(
+        sections=sections,
+        answers=[row for section in sections for run in section.runs for row in answer_rows(run, section, sections)],
+        runs=[run for section in sections for run in section.runs],
+        trust=trust_sentences,
+        strip_of=strip_of,
+        strip_height=HEIGHT,
+        figures=figures,
+        figures_json=_json(figures),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def answer_rows(run: Run, section: Section, sections: Sequence[Section]) -> list[dict]:
+    """What the table says of a run's answers; `marked` are the dimensions in which they are not all the same."""
+    marked = differing(run.answers)
+    search = run.summary.constraint if len(sections) == 1 else f"{section.name}: {run.summary.constraint}"
+    return [
+        {
+            "search": search,
+            "rank": rank,
+            "answer": answer,
+            "marked": marked,
+            "recipe": [(key in marked, recipe_value(key, value)) for key, value in answer["recipe"].items()],
+            "differences": differences(answer, run.answers[0]),
+            "command": f"python train.py candidate={run.answer_file(rank)}",
+        }
+        for rank, answer in enumerate(run.answers, start=1)
+    ]
+
+
+def _json(figures: dict) -> Markup:
+    """Figures by name, safe inside a script element."""
+    content = ",".join(f'"{name}":{figure.to_json()}' for name, figure in figures.items())
+    return Markup("{" + content.replace("<", "\\u003c") + "}")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write so that a browser sees the old page or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

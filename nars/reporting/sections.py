@@ -1,0 +1,90 @@
+"""A study for people to look at: sections of runs that share their rounds, with everything that is known of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nars.records import Record
+from nars.reporting.study import Run, Study
+from nars.reporting.summary import SearchSummary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """One trained candidate: its record, the round that asked for it (0 = no round is known), what was predicted."""
+
+    record: Record
+    round: int
+    predicted: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Runs of one study that share their rounds, so that they differ in the constraint alone.
+
+    `summary` is that of one of them, None for a study of records alone. `accuracy_at` is taken at `epoch`.
+    """
+
+    name: str
+    study: Study
+    runs: tuple[Run, ...]
+    trained: tuple[Trained, ...]
+    epoch: int
+
+    @property
+    def summary(self) -> SearchSummary | None:
+        """What the runs have in common."""
+        return self.runs[0].summary if self.runs else None
+
+    @property
+    def rounds(self) -> dict[int, list[Trained]]:
+        """Candidates by round."""
+        numbers = sorted({candidate.round for candidate in self.trained})
+        return {number: [c for c in self.trained if c.round == number] for number in numbers}
+
+    def accuracy(self, candidate: Trained) -> float:
+        """Accuracy at the section's epoch, 0 for a diverged training."""
+        return candidate.record.accuracy_at(self.epoch)
+
+    def best(self, number: int) -> float | None:
+        """The best accuracy of round `number`; None if none of it is in the ledger."""
+        return max((self.accuracy(c) for c in self.rounds.get(number, ())), default=None)
+
+    def with_status(self, *statuses: str) -> list[Trained]:
+        """The candidates that ended so."""
+        return [candidate for candidate in self.trained if candidate.record.status in statuses]
+
+
+def sections_of(study: Study) -> list[Section]:
+    """The sections of a study: one for all runs with the same rounds, or one for its records if there is no run."""
+    groups: dict[tuple, list[Run]] = {}
+    for run in study.runs:
+        keys = tuple(tuple(c.key for c in r.candidates) for r in run.summary.rounds)
+        groups.setdefault((keys, run.summary.early_stop.epoch), []).append(run)
+    if not groups:
+        return [_of_records(study)]
+    names = _names(study, [runs[0].summary for runs in groups.values()])
+    return [_of_runs(name, study, runs) for name, runs in zip(names, groups.values(), strict=True)]
+
+
+def _names(study: Study, summaries: list[SearchSummary]) -> Iterable[str]:
+    if len(summaries) == 1:
+        return [study.folder.name]
+    return [f"{study.folder.name}, seed {s.settings['seed']}, {len(s.rounds)} rounds" for s in summaries]
+
+
+def _of_runs(name: str, study: Study, runs: list[Run]) -> Section:
+    trained = tuple(
+        Trained(record=study.records[candidate.key], round=r.round, predicted=candidate.predicted)
+        for r in runs[0].summary.rounds
+        for candidate in r.candidates
+        if candidate.key in study.records
+    )
+    return Section(name=name, study=study, runs=tuple(runs), trained=trained, epoch=runs[0].summary.early_stop.epoch)
+
+
+def _of_records(study: Study) -> Section:
+    """Records without a summary, compared at the last epoch that all finished ones have."""
+    records = study.records.values()
+    epoch = min((len(record.accuracies) for record in records if record.status == "finished"), default=1)
+    trained = tuple(Trained(record=record, round=0, predicted=None) for record in records)
+    return Section(name=study.folder.name, study=study, runs=(), trained=trained, epoch=epoch)

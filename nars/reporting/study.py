@@ -1,0 +1,114 @@
+"""A study's folder: what searches write there, read back for reports."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from nars.errors import UserError
+from nars.records import Ledger, Record
+from nars.reporting.summary import SearchSummary
+from nars.settings import parse
+
+SUMMARY, UNFINISHED = "search.yaml", "unfinished.yaml"
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it was built in: ten times as fast
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One constraint: the summary of its search and the ranked answers, none while it is unfinished."""
+
+    folder: Path
+    summary: SearchSummary
+    answers: tuple[dict, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the search has ended with an answer."""
+        return bool(self.answers)
+
+    def answer_file(self, rank: int) -> Path:
+        """What `train.py candidate=` takes for answer `rank` (1 = best)."""
+        return self.folder / f"best-{rank}.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """All that a study's folder holds: its runs, the ledger's records by key, and how long the accuracy curves are
+    of trainings that have begun and are not in the ledger."""
+
+    folder: Path
+    runs: tuple[Run, ...]
+    records: dict[str, Record]
+    begun: dict[str, tuple[float, ...]]
+
+
+def answer_folder(study: Path, label: str) -> Path:
+    """Where the answer to the constraint `label` lies."""
+    return study / "answers" / label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
+
+
+def write_answer(folder: Path, answers: Sequence[dict], summary: SearchSummary) -> Run:
+    """Write best-1.yaml ... (what `train.py candidate=` reads) and search.yaml, in place of an earlier answer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in [*folder.glob("best-*.yaml"), folder / UNFINISHED]:
+        old.unlink(missing_ok=True)
+    run = Run(folder=folder, summary=summary, answers=tuple(answers))
+    for rank, answer in enumerate(answers, start=1):
+        _dump(run.answer_file(rank), answer)
+    _dump(folder / SUMMARY, summary.model_dump(mode="json"))
+    return run
+
+
+def write_unfinished(folder: Path, summary: SearchSummary) -> None:
+    """Write what is known so far; an earlier answer stays until this search has its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _dump(folder / UNFINISHED, summary.model_dump(mode="json"))
+
+
+def read_study(folder: Path) -> Study:
+    """What lies in a study's folder, however far its searches came; UserError if that is nothing or cannot be read."""
+    ledger, files = folder / "records.jsonl", sorted(folder.glob(f"answers/*/{SUMMARY}"))
+    unfinished = sorted(folder.glob(f"answers/*/{UNFINISHED}"))
+    trainings = folder / "trainings"
+    if not (ledger.exists() or files or unfinished or trainings.exists()):
+        raise UserError(f"{folder}: no study; give a folder that search.py made, such as runs/digits")
+    records = {record.key: record for record in Ledger(ledger)}
+    begun = {path.parent.name: _curve(path) for path in sorted(trainings.glob("*/epochs.jsonl"))}
+    return Study(
+        folder=folder,
+        runs=tuple(_read_run(file) for file in [*files, *unfinished]),
+        records=records,
+        begun={key: curve for key, curve in begun.items() if key not in records},
+    )
+
+
+def _read_run(file: Path) -> Run:
+    answers = []
+    if file.name == SUMMARY:
+        paths = file.parent.glob("best-*.yaml")
+        answers = [_load(path) for path in sorted(paths, key=lambda path: int(path.stem.removeprefix("best-")))]
+    return Run(folder=file.parent, summary=parse(SearchSummary, _load(file), where=str(file)), answers=tuple(answers))
+
+
+def _curve(path: Path) -> tuple[float, ...]:
+    """Accuracies of a training's finished epochs; a line torn by a kill is left out."""
+    return tuple(json.loads(line)["accuracy"] for line in path.read_text().splitlines() if line.endswith("}"))
+
+
+def _load(path: Path) -> dict:
+    try:
+        values = yaml.load(path.read_text(), Loader=_Loader)
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run the search again") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds no keys; run the search again")
+    return values
+
+
+def _dump(path: Path, values: dict) -> None:
+    path.write_text(yaml.dump(values, Dumper=_Dumper, sort_keys=False))
