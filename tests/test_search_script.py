@@ -221,6 +221,19 @@ def test_another_constraint_trains_nothing(finished):
     assert small["macs"] <= 1.0e6
 
 
+@pytest.mark.parametrize("strategy", ["paper", "random", "evolution", "tpe"])
+def test_every_strategy_answers_from_search_py(strategy, finished, tmp_path):
+    """Each starts its own records; the first batch may coincide with what another strategy trained."""
+    if strategy == "tpe":
+        pytest.importorskip("optuna", reason="strategy=tpe needs Optuna")
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    output = run_here(f"strategy={strategy}", "protocol.epochs=1", "protocol.steps_per_epoch=2", runs=tmp_path)
+    assert "It ranked 4 candidates before they were trained" in output
+    assert answers(tmp_path)["best-1.yaml"]
+    summary = yaml.safe_load(next((tmp_path / "smoke" / "answers").glob("*/search.yaml")).read_text())
+    assert summary["settings"]["strategy"]["name"] == {"paper": "nars"}.get(strategy, strategy)
+
+
 def test_a_torn_last_line_is_repaired(finished):
     runs, _ = finished
     with open(runs / "smoke" / "records.jsonl", "a") as file:

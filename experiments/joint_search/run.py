@@ -122,7 +122,7 @@ def report(lines: list[dict], seeds: int) -> str:
         ]
     parts += ["### What the parts bring"]
     for evaluations in (48, 96, 240):
-        parts += [f"At {evaluations} candidates:", medians(lines, TASKS, ["NARS", *ABLATIONS], evaluations)]
+        parts += [f"At {evaluations} candidates:", medians(lines, FCNET, ["NARS", *ABLATIONS], evaluations)]
     return "\n\n".join([*parts, f"![Regret against trained candidates]({FIGURE.name})"])
 
 
@@ -133,7 +133,7 @@ if __name__ == "__main__":
     parser.add_argument("--only", nargs="*", help="names of methods; all if not given")
     parser.add_argument("--results", type=Path, default=Path("joint_search.jsonl"), help="measured so far")
     arguments = parser.parse_args()
-    runs = [*product(PROBLEMS, METHODS, range(arguments.seeds)), *product(TASKS, ABLATIONS, range(arguments.seeds))]
+    runs = [*product(PROBLEMS, METHODS, range(arguments.seeds)), *product(FCNET, ABLATIONS, range(arguments.seeds))]
     runs = [run for run in runs if not arguments.only or run[1] in arguments.only]
     lines = measure_all(runs, arguments.results, arguments.workers)
     if not arguments.only:
