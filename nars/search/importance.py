@@ -12,10 +12,8 @@ def permutation_importance(
 
     score: points -> float (n,). In the score's unit; 0 for a dimension that it does not look at.
     """
-    scores = score(points)
-    changes = np.empty(points.shape[1])
+    shuffled = np.repeat(points[None], points.shape[1] + 1, axis=0)  # the last stays as it is
     for i in range(points.shape[1]):
-        shuffled = points.copy()
-        shuffled[:, i] = rng.permutation(points[:, i])
-        changes[i] = np.abs(score(shuffled) - scores).mean()
-    return changes
+        shuffled[i, :, i] = rng.permutation(points[:, i])
+    scores = score(shuffled.reshape(-1, points.shape[1])).reshape(len(shuffled), len(points))
+    return np.abs(scores[:-1] - scores[-1]).mean(axis=1)
