@@ -410,14 +410,15 @@ class RoundsSettings(Settings):
 
 
 class NarsSettings(RoundsSettings):
-    """Rounds choose by the predictor: the best predicted candidate of each of `cost_bins` bins of MACs (paper), or the
-    batch of greatest expected improvement of the front over these bins (ours, measured in experiments/joint_search).
+    """Rounds choose by the predictor, as many candidates in each of `cost_bins` bins of MACs: the best predicted ones
+    (paper), or those of greatest expected improvement (ours, measured in experiments/joint_search).
 
-    `cost_bins` null makes as many as a batch has candidates; 1 asks for the best candidate whatever its cost.
+    `cost_bins` null makes as many as a batch has candidates, so that every later constraint is served; 1 looks for the
+    best candidate of the window, whatever its cost.
     """
 
     name: Literal["nars"]
-    choose: Literal["front_improvement", "best_per_bin"] = "front_improvement"
+    choose: Literal["expected_improvement", "best_per_bin"] = "expected_improvement"
     cost_bins: PositiveInt | None = None
 
 

@@ -19,7 +19,9 @@ MAX_ASKED = 20  # times the budget that Optuna is asked; what is then missing is
 RANDOM_PARTS = 10  # random recipes of which architecture-only search keeps the best, and the other way round
 
 
-def nars(problem: Problem, budget: int, seed: int, *, only=None, choose="front_improvement", **predictor) -> np.ndarray:
+def nars(
+    problem: Problem, budget: int, seed: int, *, only=None, choose="expected_improvement", **predictor
+) -> np.ndarray:
     """The project's search in batches of `BATCH`; `only` the architecture or the recipe, beside a fixed other part.
 
     That part is the best of `RANDOM_PARTS` random ones, tried with one choice of the searched part; they count.

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from experiments.hpo_tables import FCNET, MLP_INPUTS, load
+from experiments.joint_search import front
 from experiments.joint_search.methods import ABLATIONS, METHODS
 from experiments.joint_search.problem import Problem
 from experiments.tables import markdown_table, write_found
@@ -110,7 +111,7 @@ def draw(lines: list[dict], problems) -> None:
     figure.savefig(FIGURE, dpi=60)
 
 
-def report(lines: list[dict], seeds: int) -> str:
+def report(lines: list[dict], seeds: int, macro: Path | None) -> str:
     """What the README shows."""
     parts = [f"Normalised regret, median (quartiles) over {seeds} seeds; the lowest median of a row in bold."]
     for evaluations in SHOWN:
@@ -123,6 +124,8 @@ def report(lines: list[dict], seeds: int) -> str:
     parts += ["### What the parts bring"]
     for evaluations in (48, 96, 240):
         parts += [f"At {evaluations} candidates:", medians(lines, FCNET, ["NARS", *ABLATIONS], evaluations)]
+    if macro is not None:
+        parts += ["### All constraints at once", front.report(macro, seeds)]
     return "\n\n".join([*parts, f"![Regret against trained candidates]({FIGURE.name})"])
 
 
@@ -131,6 +134,7 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="names of methods; all if not given")
+    parser.add_argument("--nasbench-macro", type=Path, help="the table as CSV, for all constraints at once")
     parser.add_argument("--results", type=Path, default=Path("joint_search.jsonl"), help="measured so far")
     arguments = parser.parse_args()
     runs = [*product(PROBLEMS, METHODS, range(arguments.seeds)), *product(FCNET, ABLATIONS, range(arguments.seeds))]
@@ -138,4 +142,4 @@ if __name__ == "__main__":
     lines = measure_all(runs, arguments.results, arguments.workers)
     if not arguments.only:
         draw(lines, PROBLEMS)
-        write_found(__file__, report(lines, arguments.seeds))
+        write_found(__file__, report(lines, arguments.seeds, arguments.nasbench_macro))

@@ -1,6 +1,8 @@
-"""Expected improvement of the front: which batch promises most, given joint samples of what accuracies could be."""
+"""Expected improvement: which batch promises most, given joint samples of what accuracies could be."""
 
 import numpy as np
+
+LOOK = 32  # columns whose gain is brought up to date at once
 
 
 def front(accuracies: np.ndarray, bins: np.ndarray, m: int) -> np.ndarray:
@@ -13,51 +15,51 @@ def front(accuracies: np.ndarray, bins: np.ndarray, m: int) -> np.ndarray:
     return np.maximum.accumulate(best)
 
 
-def front_improvement(draws: np.ndarray, bins: np.ndarray, known: np.ndarray, n: int) -> np.ndarray:
-    """Columns (n,) of `draws` that together raise the front most, chosen one after the other.
+def improve_bins(draws: np.ndarray, bins: np.ndarray, known: np.ndarray, n: int) -> np.ndarray:
+    """Columns (n,) of `draws` (s, c), c >= n, as many of each cost bin: those that promise to improve on it most.
 
-    draws (s, c): s joint samples of the accuracies of c candidates, c >= n; bins (c,): their cost bins; known (m,):
-    the front so far. A candidate improves the front of its own bin and of all dearer ones by what it is better there;
-    the improvement is averaged over the samples, each of which keeps its own front as the batch grows. With a single
-    bin this is the expected improvement of a batch (Wilson, Hutter and Deisenroth 2018, greedy over samples); with
-    several the expected hypervolume improvement of accuracy against a known cost. Once nothing improves, the best
-    mean comes next.
+    bins (c,): the cost bin of each candidate; known (m,): the front so far, m <= n. What is missing to n, because bins
+    are empty or n is no multiple of m, is chosen from all bins.
     """
-    samples, candidates = draws.shape
-    assert n <= candidates
-    fronts = np.repeat(known[None].astype(np.float64), samples, axis=0)
-    mean, free, chosen = draws.mean(axis=0), np.ones(candidates, dtype=bool), []
-    gains = _gains(draws, bins, fronts)
+    gains = draws - known[bins]
+    chosen = np.empty(0, dtype=int)
+    for b in range(len(known)):
+        inside = np.flatnonzero(bins == b)
+        best = expected_improvement(gains[:, inside], min(n // len(known), len(inside)))
+        chosen = np.concatenate([chosen, inside[best]])
+    rest = np.setdiff1d(np.arange(len(bins)), chosen)
+    return np.concatenate([chosen, rest[expected_improvement(gains[:, rest], n - len(chosen))]])
+
+
+def expected_improvement(gains: np.ndarray, n: int) -> np.ndarray:
+    """Columns (n,) that together promise the greatest improvement, chosen one after the other.
+
+    gains (s, c): s joint samples of how much better than the best known c candidates are, c >= n. The improvement of a
+    batch is the mean over samples of its best gain, or 0 (Wilson, Hutter and Deisenroth 2018, greedy over samples).
+    Once nothing improves, the best mean comes next.
+    """
+    assert n <= gains.shape[1]
+    mean, free, chosen = gains.mean(axis=0), np.ones(gains.shape[1], dtype=bool), []
+    reached = np.zeros(len(gains))
+    bounds = np.maximum(gains, 0).mean(axis=0)
     for _ in range(n):
-        # A gain only falls as the batch grows: old ones are upper bounds, and few need to be looked at again.
-        column = _best(draws, bins, fronts, gains, free)
-        if gains[column] <= 0:
+        # An improvement only falls as the batch grows: old ones are upper bounds, and few need to be looked at again.
+        column = _best(gains, reached, bounds, free)
+        if bounds[column] <= 0:
             column = int(np.where(free, mean, -np.inf).argmax())
         chosen.append(column)
         free[column] = False
-        dearer = fronts[:, bins[column] :]
-        np.maximum(dearer, draws[:, column, None], out=dearer)
+        reached = np.maximum(reached, gains[:, column])
     return np.array(chosen, dtype=int)
 
 
-def _best(draws, bins, fronts, gains, free, *, look: int = 32) -> int:
-    """The free column of greatest gain; `gains` holds upper bounds, and is brought up to date where looked at."""
-    current = np.zeros(len(gains), dtype=bool)
+def _best(gains: np.ndarray, reached: np.ndarray, bounds: np.ndarray, free: np.ndarray) -> int:
+    """The free column of greatest improvement over `reached` (s,); `bounds` (c,) is brought up to date where needed."""
+    current = np.zeros(len(bounds), dtype=bool)
     while True:
-        bounds = np.where(free, gains, -np.inf)
-        top = int(bounds.argmax())
-        if current[top]:
-            return top
-        some = np.argsort(-bounds, kind="stable")[:look]
-        some = some[free[some] & ~current[some]]
-        gains[some] = _gains(draws[:, some], bins[some], fronts)
+        order = np.argsort(np.where(free, -bounds, np.inf), kind="stable")
+        if current[order[0]]:
+            return int(order[0])
+        some = [column for column in order[:LOOK] if free[column] and not current[column]]
+        bounds[some] = np.maximum(gains[:, some] - reached[:, None], 0).mean(axis=0)
         current[some] = True
-
-
-def _gains(draws: np.ndarray, bins: np.ndarray, fronts: np.ndarray) -> np.ndarray:
-    """Mean over samples (c,) of what each column adds to the fronts (s, m) of its bin and the dearer ones, summed."""
-    gains = np.zeros(draws.shape[1])
-    for b in range(fronts.shape[1]):
-        columns = np.flatnonzero(bins <= b)
-        gains[columns] += np.maximum(draws[:, columns] - fronts[:, b, None], 0).mean(axis=0)
-    return gains

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from nars.search.acquisition import front, front_improvement
+from nars.search.acquisition import front, improve_bins
 from nars.search.batch import best_of_each, best_per_bin, cost_bins, spread
 from nars.search.evolution import mutate
 from nars.settings import NarsSettings, RegularisedEvolutionSettings, StrategySettings
@@ -91,12 +91,12 @@ class Nars:
         return self.pool.points[rows]
 
     def _improving(self, n: int, bins: np.ndarray, free: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Rows of the pool (<= n,) by improvement of the known front (m,), among the most promising of each bin."""
+        """Rows of the pool (<= n,) that promise to improve the known front (m,), among the best of each bin."""
         mean, std = self.predictor.predict_with_std(self._features)
         promising = best_of_each(mean + OPTIMISM * std, bins, max(1, SHORTLIST // len(known)), ~free)
         rows = np.union1d(promising, best_per_bin(mean, bins, n, ~free))
         draws = self.predictor.draws(self._features[rows], SAMPLES, seed=self.seed + int(np.count_nonzero(~free)))
-        return rows[front_improvement(draws, bins[rows], known, min(n, len(rows)))]
+        return rows[improve_bins(draws, bins[rows], known, min(n, len(rows)))]
 
     def _front(self, bins: np.ndarray, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
         rows = self.pool.rows(points)

@@ -1,57 +1,58 @@
-"""Front improvement: against its definition written out, and on planted cases where the best batch is known."""
+"""Expected improvement: against its definition written out, and on planted cases where the best batch is known."""
 
 import numpy as np
 import pytest
 
-from nars.search.acquisition import front, front_improvement
+from nars.search.acquisition import expected_improvement, front, improve_bins
 
 SEEDS = range(20)
 
 
-def random_case(seed):
-    rng = np.random.default_rng(seed)
-    candidates, m = int(rng.integers(5, 80)), int(rng.integers(1, 6))
-    draws = rng.normal(size=(16, candidates)) + rng.normal(size=candidates)
-    known = np.maximum.accumulate(rng.normal(size=m))
-    return draws, rng.integers(m, size=candidates), known, int(rng.integers(1, 6))
-
-
-def improvement(draws, bins, known, batch):
-    """How much higher the front is with a batch: summed over bins, averaged over samples."""
-    total = 0.0
-    for sample in draws:
-        for b, before in enumerate(known):
-            reached = [sample[i] for i in batch if bins[i] <= b]
-            total += max([before, *reached]) - before
-    return total / len(draws)
+def improvement(gains, batch):
+    """The mean over samples of the best gain of a batch, or 0."""
+    return np.mean([max([0.0, *(sample[i] for i in batch)]) for sample in gains])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_each_choice_raises_the_front_most(seed):
-    draws, bins, known, n = random_case(seed)
-    chosen = front_improvement(draws, bins, known, n).tolist()
-    assert len(set(chosen)) == n
+def test_each_choice_improves_most(seed):
+    rng = np.random.default_rng(seed)
+    candidates = int(rng.integers(5, 80))
+    gains = rng.normal(size=(16, candidates)) + rng.normal(size=candidates) - seed / 10
+    chosen = expected_improvement(gains, 5).tolist()
+    assert len(set(chosen)) == 5
     for i, column in enumerate(chosen):
-        reached = improvement(draws, bins, known, chosen[: i + 1])
-        others = [j for j in range(draws.shape[1]) if j not in chosen[:i]]
-        best = max(improvement(draws, bins, known, [*chosen[:i], j]) for j in others)
-        if best > improvement(draws, bins, known, chosen[:i]) + 1e-12:
-            assert reached == pytest.approx(best)
+        others = [j for j in range(candidates) if j not in chosen[:i]]
+        best = max(improvement(gains, [*chosen[:i], j]) for j in others)
+        if best > improvement(gains, chosen[:i]) + 1e-12:
+            assert improvement(gains, chosen[: i + 1]) == pytest.approx(best)
         else:
-            assert draws[:, column].mean() == draws[:, others].mean(axis=0).max()
+            assert gains[:, column].mean() == gains[:, others].mean(axis=0).max()
 
 
 def test_two_that_are_good_in_different_cases_beat_two_alike():
     """Columns 0 and 1 are always equal and best on average; column 2 is good where they are bad."""
     alike = np.array([1.0, 1.0, 1.0, -1.0])
-    draws = np.stack([alike, alike, [-1.0, -1.0, -1.0, 0.9]], axis=1)
-    assert front_improvement(draws, np.zeros(3, int), np.array([0.0]), 2).tolist() == [0, 2]
+    assert expected_improvement(np.stack([alike, alike, [-1.0, -1.0, -1.0, 0.9]], axis=1), 2).tolist() == [0, 2]
 
 
-def test_a_cheap_candidate_improves_the_dearer_bins_too():
-    draws = np.array([[0.5, 0.6]])
-    assert front_improvement(draws, np.array([0, 2]), np.zeros(3), 1).tolist() == [0]
-    assert front_improvement(draws, np.array([2, 2]), np.zeros(3), 1).tolist() == [1]
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_bin_gets_its_share_of_what_improves_on_it(seed):
+    rng = np.random.default_rng(seed)
+    m, share, extra = int(rng.integers(1, 5)), int(rng.integers(1, 4)), int(rng.integers(0, 1 + seed % 3))
+    extra = min(extra, m - 1)
+    bins = np.repeat(np.arange(m), 10)
+    draws, known = rng.normal(size=(16, len(bins))), np.sort(rng.normal(size=m))
+    rows = improve_bins(draws, bins, known, m * share + extra)
+    assert len(set(rows.tolist())) == len(rows) == m * share + extra
+    for b in range(m):
+        inside = np.flatnonzero(bins == b)
+        expected = inside[expected_improvement(draws[:, inside] - known[b], share)]
+        assert rows[b * share : (b + 1) * share].tolist() == expected.tolist()
+
+
+def test_empty_bins_leave_their_share_to_the_others():
+    draws = np.array([[0.1, 0.4, 0.3, 0.2]])
+    assert improve_bins(draws, np.array([0, 0, 2, 2]), np.zeros(3), 3).tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
