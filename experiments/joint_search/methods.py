@@ -20,9 +20,9 @@ RANDOM_PARTS = 10  # random recipes of which architecture-only search keeps the 
 
 
 def nars(
-    problem: Problem, budget: int, seed: int, *, only=None, choose="expected_improvement", **predictor
+    problem: Problem, budget: int, seed: int, *, only=None, choose="expected_improvement", batch=BATCH, **predictor
 ) -> np.ndarray:
-    """The project's search in batches of `BATCH`; `only` the architecture or the recipe, beside a fixed other part.
+    """The project's search; `only` the architecture or the recipe, beside a fixed other part.
 
     That part is the best of `RANDOM_PARTS` random ones, tried with one choice of the searched part; they count.
     """
@@ -30,7 +30,7 @@ def nars(
     best = before[problem.accuracies[before].argmax()] if only else None
     pool = _pool(problem, seed, rows=_alike(problem, only, best) if only else None)
     settings = NarsSettings(
-        name="nars", batch=BATCH, rounds=-(-(budget - len(before)) // BATCH), cost_bins=1, choose=choose
+        name="nars", batch=batch, rounds=-(-(budget - len(before)) // batch), cost_bins=1, choose=choose
     )
     scorer = _predictor(problem, settings_of("default", **predictor), seed)
     strategy = Nars(settings, problem.space, pool, scorer, seed=seed)
@@ -140,6 +140,10 @@ METHODS = {
     "regularised evolution": lambda *run: one_by_one(*run, build=_evolution),
     "NSGA-II": nsga2,
     "random": lambda *run: one_by_one(*run, build=lambda problem, pool, seed: Random(pool, seed=seed)),
+}
+SMALL_BATCHES = {
+    "batches of 8": lambda *run: nars(*run, batch=8, head="process"),
+    "batches of 24": lambda *run: nars(*run, head="process"),
 }
 ABLATIONS = {  # all with the process alone, which fits in a tenth of the time
     "process alone": lambda *run: nars(*run, head="process"),

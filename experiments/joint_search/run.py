@@ -13,11 +13,11 @@ import torch
 
 from experiments.hpo_tables import FCNET, MLP_INPUTS, load
 from experiments.joint_search import front
-from experiments.joint_search.methods import ABLATIONS, METHODS
+from experiments.joint_search.methods import ABLATIONS, METHODS, SMALL_BATCHES
 from experiments.joint_search.problem import Problem
 from experiments.tables import markdown_table, write_found
 
-BUDGET = 240
+BUDGET, FEW = 240, 96
 SHOWN = (24, 48, 96, 144, 240)
 LIMIT = 0.25  # "limited" problems keep the quarter of the networks with the fewest parameters
 TASKS = (*FCNET, *MLP_INPUTS)
@@ -37,11 +37,12 @@ def measure(problem_name: str, method: str, seed: int) -> dict:
     torch.set_num_threads(1)
     problem = open_problem(problem_name)
     start = time.process_time()
-    rows = (METHODS | ABLATIONS)[method](problem, BUDGET, seed)
+    budget = FEW if method in SMALL_BATCHES else BUDGET
+    rows = (METHODS | ABLATIONS | SMALL_BATCHES)[method](problem, budget, seed)
     seconds = time.process_time() - start
-    assert len(set(rows.tolist())) == len(rows) <= BUDGET
+    assert len(set(rows.tolist())) == len(rows) <= budget
     regret = np.minimum.accumulate(problem.regret[rows])
-    regret = np.concatenate([regret, np.full(BUDGET - len(rows), regret[-1])])  # a small part of a space may run out
+    regret = np.concatenate([regret, np.full(budget - len(rows), regret[-1])])  # a small part of a space may run out
     line = {"problem": problem_name, "method": method, "seed": seed, "seconds": round(seconds, 2)}
     return line | {"regret": regret.round(6).tolist()}
 
@@ -121,6 +122,7 @@ def report(lines: list[dict], seeds: int, macro: Path | None) -> str:
             wins(lines, TASKS, evaluations),
             wins(lines, PROBLEMS, evaluations).replace("problems", "problems with the limited ones", 1),
         ]
+    parts += [f"### Smaller batches, {FEW} candidates", medians(lines, TASKS, [*SMALL_BATCHES, "TPE"], FEW)]
     parts += ["### What the parts bring"]
     for evaluations in (48, 96, 240):
         parts += [f"At {evaluations} candidates:", medians(lines, FCNET, ["NARS", *ABLATIONS], evaluations)]
@@ -138,6 +140,7 @@ if __name__ == "__main__":
     parser.add_argument("--results", type=Path, default=Path("joint_search.jsonl"), help="measured so far")
     arguments = parser.parse_args()
     runs = [*product(PROBLEMS, METHODS, range(arguments.seeds)), *product(FCNET, ABLATIONS, range(arguments.seeds))]
+    runs += product(TASKS, SMALL_BATCHES, range(arguments.seeds))
     runs = [run for run in runs if not arguments.only or run[1] in arguments.only]
     lines = measure_all(runs, arguments.results, arguments.workers)
     if not arguments.only:
