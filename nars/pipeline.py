@@ -240,7 +240,7 @@ class Search:
         return evolve(score, self.feasible, self.space, s.strategy.evolution, rng, seeds)
 
     def _answer(self, predictor: Predictor, evolution: Evolution, summary: SearchSummary) -> Path:
-        points = evolution.points[: self.settings.strategy.answers]
+        points = self._distinct(evolution.points, self.settings.strategy.answers)
         accuracy, std = predictor.predict_with_std(self.space.encode(points))
         answers = [
             self.space.candidate(point).to_dict()
@@ -255,6 +255,12 @@ class Search:
         run = write_answer(answer_folder(self.folder, self.constraint.label), answers, summary)
         print_answer(self.console, run, write_report([self.folder]))
         return run.folder
+
+    def _distinct(self, points: np.ndarray, n: int) -> np.ndarray:
+        """The n best of points (m, d), which are best first: one of each architecture, others only to make up n."""
+        _, first = np.unique(self.space.split(points)[0], axis=0, return_index=True)
+        others = np.setdiff1d(np.arange(len(points)), first)
+        return points[np.sort(np.concatenate([np.sort(first), others])[:n])]
 
     def _summary(
         self, fits: CachedFits, trainer: CandidateTrainer, history: History, evolution: Evolution | None = None

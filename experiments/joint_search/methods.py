@@ -143,7 +143,6 @@ METHODS = {
 }
 SMALL_BATCHES = {
     "batches of 8": lambda *run: nars(*run, batch=8, head="process"),
-    "batches of 24": lambda *run: nars(*run, head="process"),
 }
 ABLATIONS = {  # all with the process alone, which fits in a tenth of the time
     "process alone": lambda *run: nars(*run, head="process"),

@@ -122,7 +122,7 @@ def report(lines: list[dict], seeds: int, macro: Path | None) -> str:
             wins(lines, TASKS, evaluations),
             wins(lines, PROBLEMS, evaluations).replace("problems", "problems with the limited ones", 1),
         ]
-    parts += [f"### Smaller batches, {FEW} candidates", medians(lines, TASKS, [*SMALL_BATCHES, "TPE"], FEW)]
+    parts += [f"### Smaller batches, {FEW} candidates", medians(lines, TASKS, [*SMALL_BATCHES, "NARS", "TPE"], FEW)]
     parts += ["### What the parts bring"]
     for evaluations in (48, 96, 240):
         parts += [f"At {evaluations} candidates:", medians(lines, FCNET, ["NARS", *ABLATIONS], evaluations)]
