@@ -38,6 +38,11 @@ def one_line_errors() -> Iterator[None]:
         _fail(_missing_option(error))
     except (HydraException, OmegaConfBaseException) as error:
         _fail("; ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip()))
+    except RuntimeError as error:
+        unknown = str(error).partition("Unknown plugin class : ")[2]
+        if not unknown:
+            raise
+        _fail(f"{unknown}: this launcher or sweeper is not installed; its file in conf/hydra says what to install")
     except ValueError as error:
         if "Config group override" not in str(error):  # what Hydra says of constraint=0
             raise

@@ -33,7 +33,8 @@ from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace, content_key
 from nars.spaces.recipe import recipe_space
 from nars.training.evaluate import CandidateTrainer
-from nars.training.local_executor import LocalExecutor
+from nars.training.executor import Executor
+from nars.training.opening import open_executor
 from nars.training.run import train_job, training_identity
 
 IMPORTANCE_POINTS = 512
@@ -146,8 +147,9 @@ class Search:
     def run(self) -> Path:
         """Pretrain, rounds, evolution, answer; returns the folder of the answer."""
         self.check()
-        fits = self._predictor()
-        trainer, history = self._rounds(fits)
+        with open_executor(self.settings.executor, train_job) as executor:
+            fits = self._predictor()
+            trainer, history = self._rounds(fits, executor)
         evolution = self._evolve(fits, history)
         return self._answer(fits.predictor, evolution, self._summary(fits, trainer, history, evolution))
 
@@ -169,7 +171,7 @@ class Search:
             identity = path.name
         return CachedFits(predictor, identity=identity, folder=self.folder / "predictors")
 
-    def _rounds(self, fits: CachedFits) -> tuple[CandidateTrainer, History]:
+    def _rounds(self, fits: CachedFits, executor: Executor) -> tuple[CandidateTrainer, History]:
         s = self.settings
         split_file = self.folder / "split.json"
         data = open_data(s.data, split_file=split_file)
@@ -184,24 +186,23 @@ class Search:
             "study": s.study,
             "seed": s.seed,
         }
-        with LocalExecutor(s.executor, train_job) as executor:
-            trainer = CandidateTrainer(
-                Ledger(self.folder / "records.jsonl"),
-                executor,
-                job_values=job_values,
-                price=self._price_candidate,
-                folder=self.folder / "trainings",
-                progress=self.progress,
-            )
-            history = run_rounds(
-                self.space,
-                strategy,
-                trainer,
-                fits,
-                s.strategy,
-                epochs=s.protocol.epochs,
-                on_round=lambda done, history: self._after_round(done, history, fits, trainer),
-            )
+        trainer = CandidateTrainer(
+            Ledger(self.folder / "records.jsonl"),
+            executor,
+            job_values=job_values,
+            price=self._price_candidate,
+            folder=self.folder / "trainings",
+            progress=self.progress,
+        )
+        history = run_rounds(
+            self.space,
+            strategy,
+            trainer,
+            fits,
+            s.strategy,
+            epochs=s.protocol.epochs,
+            on_round=lambda done, history: self._after_round(done, history, fits, trainer),
+        )
         return trainer, history
 
     def _strategy(self, fits: CachedFits) -> Strategy:

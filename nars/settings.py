@@ -291,19 +291,38 @@ class TrainerSettings(Settings):
     keep_checkpoints: bool = False
 
 
-class LocalExecutorSettings(Settings):
-    """Worker processes of this machine (`executor=local`): up to `workers`, null = one per core or GPU.
-
-    A training whose worker dies, is stopped after `max_training_seconds`, needs more than `max_memory_gib` or raises an
-    error is tried again up to `retries` times, then recorded as failed; null = no limit.
+class TrainingLimits(Settings):
+    """A training whose worker dies, is stopped after `max_training_seconds`, needs more than `max_memory_gib` or raises
+    an error is tried again up to `retries` times, then recorded as failed; null = no limit.
     """
+
+    retries: NonNegativeInt = 2
+    max_training_seconds: PositiveFloat | None = None
+    max_memory_gib: PositiveFloat | None = None
+
+
+class LocalExecutorSettings(TrainingLimits):
+    """Worker processes of this machine (`executor=local`): up to `workers`, null = one per core or GPU."""
 
     name: Literal["local"]
     workers: PositiveInt | None = None
     threads_per_worker: PositiveInt = 1
-    retries: NonNegativeInt = 2
-    max_training_seconds: PositiveFloat | None = None
-    max_memory_gib: PositiveFloat | None = None
+
+
+class RayExecutorSettings(TrainingLimits):
+    """A Ray cluster (`executor=ray`): the one at `address`, null = one that the search starts here.
+
+    At most `workers` trainings at a time, null = as many as the nodes hold. What one needs may be a fraction.
+    """
+
+    name: Literal["ray"]
+    address: str | None = None
+    workers: PositiveInt | None = None
+    cpus_per_candidate: PositiveFloat = 1
+    gpus_per_candidate: Annotated[float, Field(ge=0)] = 0
+
+
+ExecutorSettings = Annotated[LocalExecutorSettings | RayExecutorSettings, Field(discriminator="name")]
 
 
 class LoggerSettings(Settings):
@@ -492,7 +511,7 @@ class SearchSettings(StudySettings):
     protocol: ProtocolSettings
     predictor: PredictorSettings
     strategy: StrategySettings
-    executor: LocalExecutorSettings
+    executor: ExecutorSettings
     trainer: TrainerSettings
     logger: LoggerSettings
     pretrained: str | None = None

@@ -156,7 +156,7 @@ class CandidateTrainer:
             notes.append(f"best accuracy {best:.3f}")
         holders = {holder for holder in map(self.claims.holder, work.open) if holder is not None}
         if holders:
-            notes.append(f"another search trains some of them ({', '.join(sorted(holders))})")
+            notes.append(f"another search trains some ({', '.join(sorted(holders))})")
         self.progress.update(epochs, ", ".join(notes))
 
 

@@ -4,8 +4,15 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from multiprocessing import connection, get_context, parent_process
+from concurrent.futures import BrokenExecutor, Future
+from multiprocessing import (
+    connection,
+    get_all_start_methods,
+    get_context,
+    get_start_method,
+    parent_process,
+    set_start_method,
+)
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -86,7 +93,7 @@ class Slot:
             settings = self._settings
             self._pool = ProcessPool(
                 max_workers=1,
-                context=get_context("spawn"),
+                context=_spawning(),
                 initializer=_start_worker,
                 initargs=(settings.threads_per_worker, self.gpu, settings.max_memory_gib),
             )
@@ -118,6 +125,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _spawning():
+    """The context that starts workers as new interpreters."""
+    if get_start_method(allow_none=True) not in (None, *get_all_start_methods()):
+        # In a process of joblib the default is one that new interpreters do not know, and would be handed.
+        set_start_method("spawn", force=True)
+    return get_context("spawn")
+
+
 def _reason(error: Exception, settings: LocalExecutorSettings) -> str:
     """Why a try was lost, in one line."""
     text = (str(error).splitlines() or [""])[0]
@@ -125,6 +140,8 @@ def _reason(error: Exception, settings: LocalExecutorSettings) -> str:
         killed = error.exitcode == -signal.SIGKILL
         cause = "killed, perhaps because memory ran out" if killed else f"exit code {error.exitcode}"
         return f"its worker process died ({cause})"
+    if isinstance(error, BrokenExecutor):
+        return "its worker process died before it began"
     if isinstance(error, TimeoutError) and error.args == ("Task timeout", settings.max_training_seconds):
         return f"stopped after executor.max_training_seconds={settings.max_training_seconds:g}"
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):

@@ -215,7 +215,7 @@ def test_two_searches_at_the_same_time_train_every_candidate_once(job_values, ca
     assert min(trained) >= 1
     assert sum(reused) >= CANDIDATES - 1
     notes = [said[2] for said in counts[2] + others[2] if said[0] == "update"]
-    assert any("another search trains some of them (process " in note for note in notes)
+    assert any("another search trains some (process " in note for note in notes)
     assert not list((tmp_path / "trainings").rglob("claim"))
 
 
