@@ -46,7 +46,7 @@ def minimise(
 
     `progress` is told the fraction done after each epoch.
     """
-    with frozen({p for p in network.parameters() if p.requires_grad} - set(parameters)):
+    with one_thread(), frozen({p for p in network.parameters() if p.requires_grad} - set(parameters)):
         optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
         schedules = torch.optim.lr_scheduler
         schedule = (
@@ -63,6 +63,17 @@ def minimise(
                 schedule.step()
             if progress is not None:
                 progress(epoch / epochs)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside the block: steps this small gain nothing from more, and on a busy machine lose a lot."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from nars.predictor.phases import one_thread
+
 CHUNK = 1024  # rows at once: their kernel with a few hundred records fits the cache
 TUNED_ROWS = 400  # hyperparameters are tuned on at most so many records; the cost grows with the cube
 NOISE_FLOOR = 1e-4  # variance; keeps the kernel matrix well conditioned, also in single precision
@@ -45,7 +47,8 @@ class GaussianProcess(nn.Module):
         this.spread = torch.where(spread > 1e-6, spread, torch.ones_like(spread))
         this.points = (x - this.centre) / this.spread
         some = torch.randperm(len(x), generator=generator)[:TUNED_ROWS]
-        tuned = tune(this.points[some], this.targets[some], steps=steps)
+        with one_thread():
+            tuned = tune(this.points[some], this.targets[some], steps=steps)
         for name, value in tuned.items():
             setattr(this, name, value)
         covariance = kernel(this.points, this.points, tuned)
