@@ -30,12 +30,12 @@ def one_line_errors() -> Iterator[None]:
         yield
     except UserError as error:
         _fail(str(error))
+    except MissingConfigException as error:  # an OSError, too
+        _fail(_missing_option(error))
     except OSError as error:
         if disk_error(error) is None:
             raise
         _fail(str(disk_error(error)))
-    except MissingConfigException as error:
-        _fail(_missing_option(error))
     except (HydraException, OmegaConfBaseException) as error:
         _fail("; ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip()))
     except RuntimeError as error:
