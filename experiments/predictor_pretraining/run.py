@@ -108,7 +108,8 @@ def draw(lines: list[dict], tables: list[str]) -> None:
     for axis, table in zip(axes[0], tables, strict=True):
         for name in (name for name in shown if name in methods_of(table)):
             means = [pick(lines, "kendall_tau", table=table, method=name, size=s).mean() for s in SIZES]
-            axis.plot(SIZES, means, ":" if name in PEERS else "-", marker=".", label=name)
+            color = f"C{shown.index(name)}"
+            axis.plot(SIZES, means, ":" if name in PEERS else "-", marker=".", label=name, color=color)
         axis.set(title=table, xlabel="records", xscale="log", xticks=SIZES, xticklabels=SIZES)
         axis.minorticks_off()
     axes[0, 0].set_ylabel("Kendall tau, unseen rows")
