@@ -35,6 +35,21 @@ def shown(value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def limits(constraint: str) -> str:
+    """The label of a constraint after a noun: `with macs <= 600M`, `without limits`."""
+    return "without limits" if constraint == "none" else f"with {constraint}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: 95 s, 12 min, 3.5 h, 2.1 days; `-` for None."""
+    if seconds is None:
+        return "-"
+    for unit, size, digits in (("days", 86_400, 1), ("h", 3600, 1), ("min", 60, 0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.{digits}f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def dimensions(candidate: Mapping) -> dict[str, str]:
     """Every choice of a candidate by name, as shown: `resolution`, `stage3/width`, `stage3/kernel`, `lr`.
 
@@ -68,7 +83,12 @@ def differing(candidates: Sequence[Mapping]) -> list[str]:
     return [name for name in names if len({row.get(name) for row in rows}) > 1]
 
 
-def differences(candidate: Mapping, reference: Mapping) -> dict[str, str]:
-    """Names and values of the dimensions in which a candidate differs from the reference."""
+def differences(candidate: Mapping, reference: Mapping) -> list[str]:
+    """What is otherwise in a candidate than in the reference, in short: `stage3/width 24`, `no ema`."""
     mine, other = dimensions(candidate), dimensions(reference)
-    return {name: value for name, value in mine.items() if other.get(name) != value}
+    recipe = candidate["recipe"]
+    return [
+        recipe_value(name, recipe[name]) if name in recipe else f"{name} {value}"
+        for name, value in mine.items()
+        if other.get(name) != value
+    ]

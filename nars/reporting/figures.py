@@ -42,7 +42,7 @@ def _figure(height: int, *, figure: go.Figure | None = None, **layout) -> go.Fig
         plot_bgcolor="rgba(0,0,0,0)",
         dragmode=False,  # a finger scrolls the page
         hovermode="closest",
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
         **layout,
     )
     figure.update_xaxes(zeroline=False, title_standoff=8)
@@ -106,9 +106,9 @@ def _front(figure: go.Figure, section: Section) -> None:
             x=[point.macs for point in front],
             y=[point.predicted_accuracy for point in front],
             mode="lines",
-            name="predicted front",
+            name="front",
             line={"color": GREY, "width": 2, "shape": "hv", "dash": "dot"},
-            hovertemplate="predicted %{y:.3f}<br>%{x:.4s} MACs<extra>predicted front</extra>",
+            hovertemplate="predicted %{y:.3f}<br>%{x:.4s} MACs<extra>front</extra>",
         )
 
 
@@ -120,7 +120,7 @@ def _answers(figure: go.Figure, section: Section) -> None:
             y=[answer["predicted_accuracy"] for _, answer in answers],
             error_y={"array": [answer["predicted_std"] for _, answer in answers], "thickness": 1, "width": 3},
             mode="markers",
-            name="answers (predicted)",
+            name="answer",
             marker={"color": ANSWER, "size": 11, "symbol": "star"},
             text=[escaped(run.summary.constraint) for run, _ in answers],
             hovertemplate="predicted %{y:.3f}<br>%{x:.4s} MACs<br>%{text}<extra>answer</extra>",
@@ -145,10 +145,9 @@ def predicted_against_measured(section: Section) -> go.Figure | None:
                 text=[_hover(section, c) for c in shown_here],
                 hovertemplate="%{text}<br>predicted %{x:.3f}<extra></extra>",
             )
-    values = [value for c in known for value in (c.predicted, section.accuracy(c))]
-    ends = [min(values), max(values)]
+    ends = [min(c.predicted for c in known), max(c.predicted for c in known)]
     line = {"color": GREY, "dash": "dot"}
-    figure.add_scatter(x=ends, y=ends, mode="lines", name="predicted = measured", line=line, hoverinfo="skip")
+    figure.add_scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False)
     figure.update_xaxes(title="accuracy predicted before training")
     figure.update_yaxes(title="accuracy measured")
     return figure
@@ -208,9 +207,9 @@ def _correlations(figure: go.Figure, section: Section, correlations: Sequence[fl
     figure.add_scatter(
         x=list(range(1, len(correlations) + 1)),
         y=correlations,
-        mode="lines+markers",
-        name="rank correlation with the last epoch (round 1)",
+        mode="lines+markers" if len(correlations) < 30 else "lines",
         line={"color": GREY},
+        showlegend=False,
         hovertemplate="epoch %{x}: %{y:.2f}<extra>rank correlation</extra>",
         row=2,
         col=1,
@@ -245,7 +244,7 @@ def recipes(section: Section) -> go.Figure | None:
 def _axis(key: str, values: Sequence) -> dict:
     label = escaped(key.replace("_", " "))
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return {"label": label, "values": values}
+        return {"label": label, "values": values, "tickformat": ".1e" if max(values) < 1e-3 else None}
     names = sorted({shown(value) for value in values})
     ticks = {"tickvals": list(range(len(names))), "ticktext": [escaped(name) for name in names]}
     return {"label": label, "values": [names.index(shown(value)) for value in values], **ticks}
@@ -280,7 +279,7 @@ def importance(section: Section) -> go.Figure | None:
         ticklabelstandoff=4,
         showgrid=False,
     )
-    figure.update_xaxes(title="mean change of the predicted accuracy, percentage points", rangemode="tozero")
+    figure.update_xaxes(title="mean change, percentage points", rangemode="tozero")
     return figure
 
 
@@ -317,11 +316,11 @@ def _one_evolution(generations: Sequence) -> go.Figure:
     rows = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.6, 0.4], vertical_spacing=0.06)
     figure = _figure(480, figure=rows, barmode="stack")
     _line(figure, [g.best for g in generations], name="best", color=ANSWER, row=1, col=1)
-    _line(figure, [g.mean for g in generations], name="mean of survivors", color=ROUND_COLORS[0], row=1, col=1)
+    _line(figure, [g.mean for g in generations], name="mean", color=ROUND_COLORS[0], row=1, col=1)
     for key, name, color in (
         ("evaluated", "scored", ROUND_COLORS[2]),
-        ("infeasible", "over the limits", ROUND_COLORS[4]),
-        ("duplicates", "seen before", GREY),
+        ("infeasible", "infeasible", ROUND_COLORS[4]),
+        ("duplicates", "known", GREY),
     ):
         counts = [getattr(generation, key) for generation in generations]
         figure.add_bar(x=list(range(len(counts))), y=counts, name=name, marker={"color": color}, row=2, col=1)

@@ -1,7 +1,6 @@
 """The report: one HTML file for one or several studies, with everything inside and nothing from the network."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +10,13 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from nars.costs.constraint import short_number
-from nars.reporting.describe import architecture_strip, differences, differing, recipe_value, shown
+from nars.reporting.describe import architecture_strip, differences, differing, duration, limits, recipe_value, shown
 from nars.reporting.figures import figures_of
+from nars.reporting.files import write_whole
 from nars.reporting.sections import Section, sections_of
 from nars.reporting.strip import HEIGHT, strip_of
 from nars.reporting.study import Run, read_study
-from nars.reporting.trust import trust_sentences
+from nars.reporting.trust import outside_sentence, prediction_sentences, trust_sentences
 
 NAME = "report.html"
 
@@ -29,7 +29,7 @@ def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
     folders = [Path(folder) for folder in folders]
     if output is None:
         output = (folders[0] if len(folders) == 1 else Path(os.path.commonpath(folders))) / NAME
-    _replace(output, html_of([section for folder in folders for section in sections_of(read_study(folder))]))
+    write_whole(output, html_of([section for folder in folders for section in sections_of(read_study(folder))]))
     return output
 
 
@@ -46,6 +46,8 @@ def html_of(sections: Sequence[Section]) -> str:
     environment.filters |= {
         "short": short_number,
         "shown": shown,
+        "duration": duration,
+        "limits": limits,
         "strip_words": architecture_strip,
         "settings": lambda settings: yaml.safe_dump(settings, sort_keys=False),
     }
@@ -54,6 +56,8 @@ def html_of(sections: Sequence[Section]) -> str:
         answers=[row for section in sections for run in section.runs for row in answer_rows(run, section, sections)],
         runs=[run for section in sections for run in section.runs],
         trust=trust_sentences,
+        predictions=prediction_sentences,
+        outside=outside_sentence,
         strip_of=strip_of,
         strip_height=HEIGHT,
         figures=figures,
@@ -84,17 +88,3 @@ def _json(figures: dict) -> Markup:
     """Figures by name, safe inside a script element."""
     content = ",".join(f'"{name}":{figure.to_json()}' for name, figure in figures.items())
     return Markup("{" + content.replace("<", "\\u003c") + "}")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write so that a browser sees the old page or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

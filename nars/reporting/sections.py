@@ -53,6 +53,24 @@ class Section:
         """The candidates that ended so."""
         return [candidate for candidate in self.trained if candidate.record.status in statuses]
 
+    @property
+    def origins(self) -> list[list[Run]]:
+        """Runs by where they come from: command, seed, code, versions and machine."""
+        origins: dict[tuple, list[Run]] = {}
+        for run in self.runs:
+            s = run.summary
+            key = (s.command, s.settings["seed"], s.git_commit, tuple(s.versions.items()), s.machine)
+            origins.setdefault(key, []).append(run)
+        return list(origins.values())
+
+    @property
+    def failures(self) -> dict[str, list[Trained]]:
+        """Failed candidates by the reason that their records give."""
+        failures: dict[str, list[Trained]] = {}
+        for candidate in self.with_status("failed"):
+            failures.setdefault(candidate.record.reason or "for no known reason", []).append(candidate)
+        return failures
+
 
 def sections_of(study: Study) -> list[Section]:
     """The sections of a study: one for all runs with the same rounds, or one for its records if there is no run."""

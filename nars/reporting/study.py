@@ -9,6 +9,7 @@ import yaml
 
 from nars.errors import UserError
 from nars.records import Ledger, Record
+from nars.reporting.files import write_whole
 from nars.reporting.summary import SearchSummary
 from nars.settings import parse
 
@@ -54,20 +55,19 @@ def answer_folder(study: Path, label: str) -> Path:
 
 def write_answer(folder: Path, answers: Sequence[dict], summary: SearchSummary) -> Run:
     """Write best-1.yaml ... (what `train.py candidate=` reads) and search.yaml, in place of an earlier answer."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in [*folder.glob("best-*.yaml"), folder / UNFINISHED]:
-        old.unlink(missing_ok=True)
     run = Run(folder=folder, summary=summary, answers=tuple(answers))
     for rank, answer in enumerate(answers, start=1):
-        _dump(run.answer_file(rank), answer)
-    _dump(folder / SUMMARY, summary.model_dump(mode="json"))
+        write_whole(run.answer_file(rank), _yaml(answer))
+    write_whole(folder / SUMMARY, _yaml(summary.model_dump(mode="json")))
+    files = {run.answer_file(rank) for rank in range(1, len(answers) + 1)}
+    for old in [folder / UNFINISHED, *(set(folder.glob("best-*.yaml")) - files)]:
+        old.unlink(missing_ok=True)  # another search may write the same answer
     return run
 
 
 def write_unfinished(folder: Path, summary: SearchSummary) -> None:
     """Write what is known so far; an earlier answer stays until this search has its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _dump(folder / UNFINISHED, summary.model_dump(mode="json"))
+    write_whole(folder / UNFINISHED, _yaml(summary.model_dump(mode="json")))
 
 
 def read_study(folder: Path) -> Study:
@@ -81,18 +81,23 @@ def read_study(folder: Path) -> Study:
     begun = {path.parent.name: _curve(path) for path in sorted(trainings.glob("*/epochs.jsonl"))}
     return Study(
         folder=folder,
-        runs=tuple(_read_run(file) for file in [*files, *unfinished]),
+        runs=tuple(run for file in [*files, *unfinished] for run in _read_run(file)),
         records=records,
         begun={key: curve for key, curve in begun.items() if key not in records},
     )
 
 
-def _read_run(file: Path) -> Run:
-    answers = []
-    if file.name == SUMMARY:
-        paths = file.parent.glob("best-*.yaml")
-        answers = [_load(path) for path in sorted(paths, key=lambda path: int(path.stem.removeprefix("best-")))]
-    return Run(folder=file.parent, summary=parse(SearchSummary, _load(file), where=str(file)), answers=tuple(answers))
+def _read_run(file: Path) -> list[Run]:
+    """The run of a summary; none if another search has just finished and taken the file away."""
+    try:
+        answers = []
+        if file.name == SUMMARY:
+            paths = file.parent.glob("best-*.yaml")
+            answers = [_load(path) for path in sorted(paths, key=lambda path: int(path.stem.removeprefix("best-")))]
+        summary = parse(SearchSummary, _load(file), where=str(file))
+    except FileNotFoundError:
+        return []
+    return [Run(folder=file.parent, summary=summary, answers=tuple(answers))]
 
 
 def _curve(path: Path) -> tuple[float, ...]:
@@ -103,12 +108,14 @@ def _curve(path: Path) -> tuple[float, ...]:
 def _load(path: Path) -> dict:
     try:
         values = yaml.load(path.read_text(), Loader=_Loader)
-    except (OSError, yaml.YAMLError) as error:
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run the search again") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: holds no keys; run the search again")
     return values
 
 
-def _dump(path: Path, values: dict) -> None:
-    path.write_text(yaml.dump(values, Dumper=_Dumper, sort_keys=False))
+def _yaml(values: dict) -> str:
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False)

@@ -8,13 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from nars.costs.constraint import short_number
-from nars.reporting.describe import architecture_strip, differences, recipe_line
+from nars.reporting.describe import architecture_strip, differences, limits, recipe_line
 from nars.reporting.study import Run
 from nars.reporting.trust import trust_sentences
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
 
 ROWS = 5  # answers shown; the report has all of them
-DIFFERENCES = 80  # characters for how an answer differs from the best
 
 
 def print_round(console: Console, done: Round, history: History) -> None:
@@ -55,26 +54,26 @@ def _shown(value: float | None) -> str:
 def print_answer(console: Console, run: Run, report: str) -> None:
     """The last screen: the answer, how far to trust it, files, the next command; at most 25 lines of 80 columns."""
     console.print(_answers(run))
-    for sentence in trust_sentences(run):
-        console.print(sentence)
-    console.print(f"Report: {report}", soft_wrap=True)
-    console.print(f"Train the best pair on: python train.py candidate={run.answer_file(1)}", soft_wrap=True)
+    console.print(" ".join(trust_sentences(run)), markup=False)
+    console.print(f"Report: {report}", soft_wrap=True, markup=False)
+    console.print(
+        f"Train the best pair on: python train.py candidate={run.answer_file(1)}", soft_wrap=True, markup=False
+    )
 
 
 def _answers(run: Run) -> Table:
     """The best pair in full, the next ones by what they do otherwise."""
-    title = f"Best architecture-recipe pairs with {run.summary.constraint}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    title = f"Best architecture-recipe pairs {limits(run.summary.constraint)}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("#", "predicted", "MACs", "params"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("architecture (width x depth of each stage) and recipe", overflow="fold")
+    table.add_column("stages (width x depth) and recipe, differences", overflow="fold")
     best = run.answers[0]
     for rank, answer in enumerate(run.answers[:ROWS], start=1):
         if rank == 1:
             words = Text(architecture_strip(answer["architecture"]) + "\n" + recipe_line(answer["recipe"]))
         else:
-            words = Text(", ".join(f"{name} {value}" for name, value in differences(answer, best).items()))
-            words.truncate(DIFFERENCES, overflow="ellipsis")
+            words = Text(", ".join(differences(answer, best)), no_wrap=True, overflow="ellipsis")
         predicted = f"{answer['predicted_accuracy']:.3f} ± {answer['predicted_std']:.3f}"
         table.add_row(str(rank), predicted, short_number(answer["macs"]), short_number(answer["params"]), words)
     return table

@@ -3,6 +3,7 @@
 import numpy as np
 
 from nars.costs.constraint import COSTS, Constraint
+from nars.reporting.describe import duration
 from nars.reporting.study import Run
 from nars.reporting.summary import Agreement, SearchSummary
 from nars.settings import WindowSettings, parse
@@ -12,27 +13,39 @@ FEW = 20  # below so many held-out candidates a rank correlation says little
 
 def trust_sentences(run: Run) -> list[str]:
     """What was trained and reused, what the predicted accuracy is, how well the predictor ranked, what to mind."""
-    summary = run.summary
+    sentences = [_work(run.summary), _failures(run.summary), *prediction_sentences(run.summary), outside_sentence(run)]
+    return [sentence for sentence in sentences if sentence is not None]
+
+
+def prediction_sentences(summary: SearchSummary) -> list[str]:
+    """What the predicted accuracy is, and how well the predictor ranked: the same for all runs that share rounds."""
+    return [
+        f"The predicted accuracy is the one after epoch {summary.early_stop.epoch} of this protocol.",
+        _ranking(summary.held_out_ranking),
+    ]
+
+
+def _work(summary: SearchSummary) -> str | None:
+    work = summary.work
+    if work is None:
+        return None
     data = summary.settings["data"]["name"]
-    sentences = []
-    if summary.work is not None:
-        work = summary.work
-        sentences.append(
-            f"Trained {work.trained} candidates on {data} ({work.training_seconds:.0f} s of training) and reused "
-            f"{work.reused} from the ledger" + (f"; {work.diverged} diverged." if work.diverged else ".")
-        )
-        if work.failed:
-            total = sum(len(r.candidates) for r in summary.rounds)
-            sentences.append(
-                f"{work.failed} of {total} trainings failed and count for nothing; the first: {work.failure}. "
-                "The same command tries them again."
-            )
-    ranking = _ranking(summary.held_out_ranking)
-    sentences.append(
-        f"The predicted accuracy is the one after epoch {summary.early_stop.epoch} of this protocol. {ranking}"
+    diverged = f" {work.diverged} diverged." if work.diverged else ""
+    return (
+        f"Trained {work.trained} candidates on {data} ({duration(work.training_seconds)} of training) and reused "
+        f"{work.reused} from the ledger.{diverged}"
     )
-    outside = _outside_the_window(run)
-    return [*sentences, *([outside] if outside else [])]
+
+
+def _failures(summary: SearchSummary) -> str | None:
+    work = summary.work
+    if work is None or not work.failed:
+        return None
+    total = sum(len(r.candidates) for r in summary.rounds)
+    return (
+        f"{work.failed} of {total} trainings failed and count for nothing; the first: {work.failure}. "
+        "The same command tries them again."
+    )
 
 
 def _ranking(agreement: Agreement) -> str:
@@ -45,13 +58,9 @@ def _ranking(agreement: Agreement) -> str:
     return f"It ranked {n} candidates before they were trained with Kendall tau {tau:.2f} (1 perfect, 0 chance){few}"
 
 
-def window_of(summary: SearchSummary) -> Constraint:
-    """Between which costs candidates were trained."""
-    return Constraint.of(parse(WindowSettings, summary.settings["strategy"]["window"], where="strategy.window"))
-
-
-def _outside_the_window(run: Run) -> str | None:
-    window = window_of(run.summary)
+def outside_sentence(run: Run) -> str | None:
+    """Which answers lie outside the costs of the trained candidates; None if none does."""
+    window = Constraint.of(parse(WindowSettings, run.summary.settings["strategy"]["window"], where="strategy.window"))
     outside = [
         rank
         for rank, answer in enumerate(run.answers, start=1)

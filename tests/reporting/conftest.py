@@ -11,7 +11,7 @@ from nars.configuration import settings_from
 from nars.costs.constraint import COSTS, Constraint
 from nars.costs.statistics import costs
 from nars.records import Ledger, Record
-from nars.reporting.study import answer_folder, write_answer, write_unfinished
+from nars.reporting.study import Run, answer_folder, write_answer, write_unfinished
 from nars.reporting.summary import summary_of
 from nars.search.evolution import evolve
 from nars.search.importance import permutation_importance
@@ -43,7 +43,7 @@ class StudyMaker:
 
     def __init__(self, folder: Path, *overrides: str):
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            given = [f"runs_dir={folder.parent}", f"study={folder.name}", *overrides]
+            given = [*overrides, f"runs_dir={folder.parent}", f"study={folder.name}"]
             self.settings = settings_from(compose("search", overrides=given), SearchSettings)
         self.folder, self.predictor = folder, Mean()
         s = self.settings
@@ -119,7 +119,7 @@ class StudyMaker:
             history,
             constraint=self.constraint.label,
             settings=self.settings.model_dump(mode="json") | changes,
-            started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+            started=datetime.now(UTC),
             work={"trained": len(self.ledger), "reused": 0, "training_seconds": 1.5 * len(self.ledger)},
             generations=[vars(generation) for generation in evolution.history] if evolution else (),
             front=[
@@ -151,8 +151,8 @@ class StudyMaker:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Path:
-    """The folder of a finished study: 3 rounds of 30, of which some trainings diverged and some failed."""
+def finished_run(tmp_path_factory) -> Run:
+    """A finished run: 3 rounds of 30, of which some trainings diverged and some failed."""
     maker = StudyMaker(
         tmp_path_factory.mktemp("runs") / "planted",
         "strategy=paper",
@@ -162,13 +162,17 @@ def finished(tmp_path_factory) -> Path:
         "protocol.epochs=8",
         "strategy.evolution.max_generations=6",
     )
-    maker.answer(maker.run_rounds())
-    return maker.folder
+    return maker.answer(maker.run_rounds())
+
+
+@pytest.fixture(scope="session")
+def finished(finished_run) -> Path:
+    """The folder of its study."""
+    return finished_run.folder.parents[1]
 
 
 @pytest.fixture
 def tiny_maker(tmp_path):
     """A function: the maker of a small study, with the given overrides."""
-    return lambda *overrides: StudyMaker(
-        tmp_path / "tiny", "experiment=smoke", "strategy=random", "study=tiny", *overrides
-    )
+    fixed = ("experiment=smoke", "strategy=random")
+    return lambda *overrides, name="tiny": StudyMaker(tmp_path / name, *fixed, *overrides)

@@ -18,10 +18,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-ge
 @pytest.fixture(scope="module")
 def browser():
     with sync_api.sync_playwright() as playwright:
-        # WebGL without a GPU; Chromium's own sandbox does not run as root.
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--enable-unsafe-swiftshader"]
-        )
+        # Drawn by the processor, WebGL too; Chromium's own sandbox does not run as root.
+        arguments = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()
 
@@ -31,11 +30,12 @@ def drawn(browser, path):
     """The report at `path` as a page; at the end, nothing may have gone wrong in it or asked for the network."""
     complaints = []
     page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(200_000)  # ms; seconds on an idle machine
     page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else complaints.append(r.url))
     page.goto(path.absolute().as_uri())
-    page.wait_for_selector("body[data-drawn]")
+    page.evaluate("drawAll()")
     yield page
     page.close()
     assert complaints == []
@@ -115,19 +115,14 @@ def test_shows_text_from_files_as_text(browser, tiny_maker):
         assert page.locator("img").count() == 0
 
 
-def test_half_a_search_is_shown(browser, tiny_maker):
-    maker = tiny_maker("strategy.rounds=2", "strategy.batch=6")
-    maker.run_rounds()
-    with drawn(browser, write_report([maker.folder])) as page:
-        assert "not finished, 2 of 2 rounds done" in page.locator("main").inner_text()
+def test_half_a_search_and_records_alone_are_shown(browser, tiny_maker):
+    half, alone = tiny_maker("strategy.rounds=2", "strategy.batch=6"), tiny_maker(name="alone")
+    half.run_rounds()
+    list(alone.evaluate([alone.space.candidate(point) for point in alone.pool[:3]], 2, title=""))
+    with drawn(browser, write_report([half.folder, alone.folder])) as page:
+        text = page.locator("main").inner_text()
+        assert "tiny, macs <= 2M: not finished, 2 of 2 rounds done" in text
+        assert "alone: no round finished yet, 3 trainings in the ledger" in text
         assert page.locator("#costs-0 .point").count() == 12
+        assert page.locator("#costs-1 .point").count() == 3
         assert page.locator(".answers").count() == 0
-
-
-def test_records_alone_are_shown(browser, tiny_maker):
-    maker = tiny_maker()
-    candidates = [maker.space.candidate(point) for point in maker.pool[:3]]
-    list(maker.evaluate(candidates, 2, title=""))
-    with drawn(browser, write_report([maker.folder])) as page:
-        assert "no round finished yet, 3 trainings in the ledger" in page.locator("main").inner_text()
-        assert page.locator("#costs-0 .point").count() == 3

@@ -1,20 +1,35 @@
 "use strict";
 
-async function drawFigures() {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
-  const config = {
-    responsive: true,
-    displaylogo: false,
-    displayModeBar: matchMedia("(hover: hover)").matches && "hover",
-    modeBarButtons: [["zoom2d", "resetScale2d", "toImage"]],
-    toImageButtonOptions: { format: "svg" },
-  };
-  for (const [id, { data, layout }] of Object.entries(figures)) {
-    await Plotly.newPlot(id, data, layout, config);
-    await new Promise(requestAnimationFrame); // what is drawn is shown before the next figure is worked on
-  }
-  document.body.dataset.drawn = "all";
+const figures = JSON.parse(document.getElementById("figures").textContent);
+const config = {
+  responsive: true,
+  displaylogo: false,
+  displayModeBar: matchMedia("(hover: hover)").matches && "hover",
+  modeBarButtons: [["zoom2d", "resetScale2d", "toImage"]],
+  toImageButtonOptions: { format: "svg" },
+};
+
+// Plotly starts with the first figure, and a figure is drawn when it comes near the window: the page opens at once.
+const watcher = new IntersectionObserver(
+  (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => draw(entry.target)),
+  { rootMargin: "500px" }
+);
+
+function startPlotly() {
+  const script = document.createElement("script");
+  script.text = document.getElementById("plotly").textContent;
+  document.head.append(script);
 }
+
+function draw(element) {
+  if (!window.Plotly) startPlotly();
+  watcher.unobserve(element);
+  const { data, layout } = figures[element.id];
+  element.drawing ??= Plotly.newPlot(element, data, layout, config).then(() => { element.dataset.drawn = ""; });
+  return element.drawing;
+}
+
+const drawAll = () => Promise.all([...document.querySelectorAll(".figure")].map(draw));
 
 function sortTable(header) {
   const table = header.closest("table"), column = header.cellIndex, numbers = header.dataset.sort === "number";
@@ -38,12 +53,14 @@ for (const header of document.querySelectorAll(".sortable th[data-sort]")) {
   header.addEventListener("keydown", (event) => { if (event.key === "Enter") sortTable(header); });
 }
 
-for (const button of document.querySelectorAll(".copy button")) {
+for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", async () => {
-    const code = button.previousElementSibling;
-    getSelection().selectAllChildren(code);
-    await navigator.clipboard?.writeText(code.textContent);
-    button.textContent = "copied";
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      button.textContent = "copied";
+    } catch { // no clipboard outside of secure pages
+      prompt("Copy this:", button.dataset.copy);
+    }
   });
 }
 
@@ -51,4 +68,5 @@ document.getElementById("all-answers")?.addEventListener("change", (event) => {
   document.querySelector(".answers").classList.toggle("all", event.target.checked);
 });
 
-drawFigures();
+document.querySelectorAll(".figure").forEach((element) => watcher.observe(element));
+addEventListener("beforeprint", drawAll);

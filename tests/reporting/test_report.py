@@ -1,0 +1,91 @@
+"""The report as a file: what it holds, how large it is, and `python -m nars.reporting`."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nars.errors import UserError
+from nars.reporting.report import write_report
+
+ROOT = Path(__file__).parents[2]
+
+
+def rebuild(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "nars.reporting", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def page_without_plotly(path: Path) -> str:
+    """The page without Plotly's own script, which holds every word there is."""
+    before, script, after = path.read_text().partition('<script type="text/plain" id="plotly">')
+    assert script
+    return before + after.partition("</script>")[2]
+
+
+def test_says_where_the_answer_comes_from(finished, finished_run):
+    text = page_without_plotly(write_report([finished]))
+    summary = finished_run.summary
+    assert f"python train.py candidate={finished_run.folder / 'best-5.yaml'}" in text
+    for word in (summary.command, summary.versions["torch"], summary.git_commit or "not in a git clone"):
+        assert word in text
+    assert "out of &lt;memory&gt; &amp; more" in text
+    assert "out of <memory>" not in text
+
+
+def test_is_one_file_below_6_mb_and_names_no_address(finished):
+    path = write_report([finished])
+    assert path.stat().st_size < 6e6
+    text = page_without_plotly(path)
+    assert "http" not in text
+    assert 'src="' not in text
+    assert "<link" not in text
+
+
+def test_is_rebuilt_from_the_command_line_without_torch(finished):
+    path = finished / "report.html"
+    written = write_report([finished])
+    before = written.read_text()
+    path.unlink()
+    done = rebuild(finished)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"written: {path}\n"
+    assert path.read_text() == before
+    code = "import sys, nars.reporting.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_several_studies_make_one_report(finished, tiny_maker, tmp_path):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    maker.run_rounds()
+    output = tmp_path / "both.html"
+    text = page_without_plotly(write_report([finished, maker.folder], output))
+    assert "planted" in text
+    assert "tiny, macs &lt;= 2M: not finished, 1 of 1 rounds done" in text
+    assert text.count("How to reproduce it") == 2
+
+
+def test_several_studies_are_reported_where_all_of_them_lie(tiny_maker):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    maker.run_rounds()
+    other = shutil.copytree(maker.folder, maker.folder.with_name("other"))
+    assert write_report([maker.folder, other]) == maker.folder.parent / "report.html"
+
+
+def test_a_wrong_folder_gets_one_line(tmp_path):
+    done = rebuild(tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path / 'nowhere'}: no study")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_failed_writing_leaves_the_old_page(finished, tmp_path):
+    output = tmp_path / "page.html"
+    write_report([finished], output)
+    before = output.read_text()
+    with pytest.raises(UserError):
+        write_report([tmp_path / "nowhere"], output)
+    assert output.read_text() == before
+    assert list(tmp_path.iterdir()) == [output]

@@ -1,0 +1,117 @@
+"""Study folders are read however far a search came, and unreadable ones are named."""
+
+import pytest
+import yaml
+
+from nars.errors import UserError
+from nars.reporting.sections import sections_of
+from nars.reporting.study import read_study
+
+
+def test_reads_back_what_a_search_wrote(finished, finished_run):
+    study = read_study(finished)
+    assert study.runs == (finished_run,)
+    assert len(study.records) == 90
+    (section,) = sections_of(study)
+    assert [len(candidates) for candidates in section.rounds.values()] == [30, 30, 30]
+    assert {c.record.key for c in section.trained} == set(study.records)
+    assert len(section.with_status("failed")) == 3
+    assert list(section.failures) == ["out of <memory> & more"]
+
+
+def test_rounds_are_written_with_predictions_and_their_agreement(finished_run):
+    first, *later = finished_run.summary.rounds
+    assert first.agreement is None
+    assert all(candidate.predicted is None for candidate in first.candidates)
+    for r in later:
+        usable = [candidate for candidate in r.candidates if candidate.status != "failed"]
+        assert r.agreement.candidates == len(usable)
+        assert all(candidate.accuracy is not None and candidate.predicted is not None for candidate in usable)
+    assert finished_run.summary.held_out_ranking.candidates == sum(r.agreement.candidates for r in later)
+    assert finished_run.summary.versions["torch"]
+
+
+def test_an_unfinished_search_stays_beside_an_earlier_answer_until_it_has_its_own(tiny_maker):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    history = maker.run_rounds()
+    maker.answer(history)
+    assert [run.finished for run in read_study(maker.folder).runs] == [True]
+    maker.run_rounds()
+    assert [run.finished for run in read_study(maker.folder).runs] == [True, False]
+    maker.answer(history)
+    assert [run.finished for run in read_study(maker.folder).runs] == [True]
+
+
+def test_a_shorter_answer_leaves_no_file_of_a_longer_one(tiny_maker):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    history = maker.run_rounds()
+    assert len(maker.answer(history).answers) == 5
+    maker.settings = maker.settings.model_copy(
+        update={"strategy": maker.settings.strategy.model_copy(update={"answers": 2})}
+    )
+    maker.answer(history)
+    assert sorted(path.name for path in maker.answer_folder.iterdir()) == ["best-1.yaml", "best-2.yaml", "search.yaml"]
+
+
+def test_runs_that_share_their_rounds_make_one_section(tiny_maker):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    history = maker.run_rounds()
+    maker.answer(history)
+    maker.constraint = type(maker.constraint)(low=maker.constraint.low, high=(1e6, maker.constraint.high[1]))
+    maker.answer(history)
+    (section,) = sections_of(read_study(maker.folder))
+    assert [run.summary.constraint for run in section.runs] == ["macs <= 1M", "macs <= 2M"]
+    assert [len(origin) for origin in section.origins] == [2]
+    maker.pool, maker.prices = maker.pool[::-1], maker.prices[::-1]
+    maker.constraint = type(maker.constraint)(low=maker.constraint.low, high=(3e6, maker.constraint.high[1]))
+    maker.answer(maker.run_rounds())
+    names = [section.name for section in sections_of(read_study(maker.folder))]
+    assert len(names) == 2
+    assert all(name.startswith("tiny, seed 0") for name in names)
+
+
+def test_trainings_that_have_begun_are_told_from_records(tiny_maker):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    maker.run_rounds()
+    (known, *_) = read_study(maker.folder).records
+    for key in (known, "0123456789abcdef"):
+        folder = maker.folder / "trainings" / key
+        folder.mkdir(parents=True)
+        (folder / "epochs.jsonl").write_text('{"epoch": 1, "accuracy": 0.5}\n{"epoch": 2, "acc')
+    assert read_study(maker.folder).begun == {"0123456789abcdef": (0.5,)}
+
+
+def test_a_summary_with_unknown_and_without_new_keys_is_read(finished_run, tmp_path):
+    folder = tmp_path / "old/answers/macs-max-600M"
+    folder.mkdir(parents=True)
+    values = yaml.safe_load((finished_run.folder / "search.yaml").read_text())
+    for key in ("command", "versions", "work", "front", "importance", "started", "seconds"):
+        del values[key]
+    (folder / "search.yaml").write_text(yaml.safe_dump(values | {"unknown": 1}))
+    (run,) = read_study(tmp_path / "old").runs
+    assert run.summary.rounds == finished_run.summary.rounds
+    assert run.summary.work is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "cannot be read (while parsing a flow"),
+        ("- 1", "holds no keys"),
+        ("constraint: none", "early_stop: missing"),
+    ],
+)
+def test_an_unreadable_summary_is_named(tmp_path, text, message):
+    file = tmp_path / "answers/none/search.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_study(tmp_path)
+    assert str(file) in str(error.value)
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no study; give a folder that search\.py made"):
+        read_study(tmp_path)
