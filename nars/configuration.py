@@ -12,12 +12,21 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from nars.errors import UserError, disk_error
 from nars.settings import SettingsType, parse
 
+OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # for Hydra's own folders; ours are settings
+
 
 def run_script(main: Callable[[], None]) -> None:
     """Run a `hydra.main` function; its errors and Hydra's own end as `one_line_errors` says."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, not in Hydra's own report
+    sys.argv[1:] = [_without_tilde(argument) for argument in sys.argv[1:]]
     with one_line_errors():
         main()
+
+
+def _without_tilde(argument: str) -> str:
+    """`key=~/path` with the home folder's name, since Hydra's grammar has no tilde."""
+    key, equals, value = argument.partition("=")
+    return key + equals + (os.path.expanduser(value) if equals else "")
 
 
 @contextmanager

@@ -1,107 +1,193 @@
-"""Training one candidate for its own sake: from a file or a published name to weights."""
+"""What `train.py` does: one candidate trained for its own sake, to weights with a card; and weights measured."""
 
+import hashlib
 from pathlib import Path
 
-import yaml
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
-from safetensors.torch import save_file
-from torch import nn
 
-from nars.costs.constraint import COSTS, short_number
-from nars.costs.statistics import table_costs
+from nars.candidates import load_architecture, load_candidate
+from nars.costs.constraint import short_number
 from nars.data import ImageData, open_data
+from nars.data.folder import open_whole_folder
 from nars.errors import UserError
-from nars.records import Ledger, Record, training_key
-from nars.settings import TrainSettings
-from nars.spaces.architecture import Architecture, ArchitectureTable
-from nars.spaces.candidate import Candidate
-from nars.spaces.recipe import Recipe
-from nars.training.run import TrainingJob, forget_state, run_training, training_identity
-
-CANDIDATES = Path(__file__).parents[1] / "conf" / "candidates"
-
-
-def load_candidate(name: str) -> Candidate:
-    """The candidate of a YAML file, or of a name in conf/candidates; UserError if there is none or it is invalid."""
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else CANDIDATES / f"{name}.yaml"
-    if not path.is_file():
-        published = ", ".join(sorted(file.stem for file in CANDIDATES.glob("*.yaml")))
-        raise UserError(f"candidate={name}: no such file; give a best-N.yaml of a search, or one of {published}")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: no candidate; it must have an architecture and a recipe")
-    candidate = Candidate.from_dict(values, where=str(path))
-    Architecture.from_dict(candidate.architecture, where=f"{path}: architecture")
-    Recipe.from_dict(candidate.recipe, where=f"{path}: recipe")
-    return candidate
+from nars.networks.architectures import architecture_of, check_image_size, costs_of, network_of
+from nars.records import Ledger, training_key
+from nars.settings import TeacherSettings, TrainSettings
+from nars.training.card import make_card, read_card, write_card
+from nars.training.checkpoint import remove_checkpoint
+from nars.training.evaluation import Accuracy, measure_accuracy, outputs_of_classes
+from nars.training.run import TeacherJob, TrainingJob, forget_state, image_size, run_training, training_identity
+from nars.training.weights import load_weights
 
 
 def train_candidate(settings: TrainSettings, console: Console) -> Path:
-    """What `train.py` does; returns the folder with weights.safetensors and candidate.yaml."""
-    candidate = load_candidate(settings.candidate)
-    given = settings.recipe.model_dump(exclude_none=True)
-    candidate = Candidate(architecture=candidate.architecture, recipe=candidate.recipe | given)
+    """Train, or go on; returns the folder with the best weights and their card."""
+    console.quiet = rank_zero_only.rank > 0  # of several processes one speaks
+    if settings.weights is not None:
+        raise UserError("weights=... is for mode=evaluate; to learn from a trained network: teacher.weights=...")
     folder = Path(settings.runs_dir) / settings.study
     ledger = Ledger(folder / "records.jsonl")
-    split_file = folder / "split.json"
-    data = open_data(settings.data, split_file=split_file)
-    job = _job(candidate, settings, data, folder=folder, split_file=split_file)
+    data = open_data(settings.data, split_file=folder / "split.json")
+    job = _job(settings, data, folder=folder)
     out = Path(job.folder)
-    if ledger.find(job.key, job.epochs) and (out / "weights.safetensors").exists():
-        console.print(f"already trained: {out / 'weights.safetensors'}", soft_wrap=True)
+    weights = out / "weights.safetensors"
+    record = ledger.find(job.key, job.epochs) if settings.resume else None
+    if record is not None and record.status == "diverged":
+        raise _diverged()
+    if record is not None and (card := read_card(weights)):
+        console.print("already trained (resume=false trains again)")
+        _say(card, out, console)
         return out
+    if not settings.resume:
+        remove_checkpoint(out)
     console.print(
-        f"training {candidate.name}: {short_number(job.macs)} MACs, {short_number(job.params)} params, "
-        f"{job.epochs} epochs on {data.train_size:,} images of {settings.data.name}"
+        f"training {job.candidate.name} on {data.train_size:,} images of {settings.data.name} until epoch "
+        f"{job.epochs}; if it is stopped, the same command goes on"
     )
-    record, module = run_training(
-        job, on_epoch=lambda epoch, accuracy: console.print(f"  epoch {epoch}/{job.epochs}: accuracy {accuracy:.4f}")
-    )
+    record, _ = run_training(job, on_epoch=_EpochLines(console, job.epochs), best_weights=weights)
+    if rank_zero_only.rank > 0:
+        return out
     if record.status == "finished":
-        _save(out, record, module.evaluated_network)
+        card = make_card(job, record, data, weights)
+        write_card(weights, card)
     ledger.append(record)
     forget_state(job)
     if record.status == "diverged":
-        raise UserError("the training diverged (NaN or infinite); try a smaller recipe.lr or a longer warm-up")
-    console.print(
-        f"accuracy {record.accuracies[-1]:.4f} after {len(record.accuracies)} epochs in {record.seconds:.0f} s"
-    )
-    console.print(f"written: {out / 'weights.safetensors'} and candidate.yaml", soft_wrap=True)
+        raise _diverged()
+    _say(card, out, console)
     return out
 
 
-def _job(
-    candidate: Candidate, settings: TrainSettings, data: ImageData, *, folder: Path, split_file: Path
-) -> TrainingJob:
+def evaluate_weights(settings: TrainSettings, console: Console) -> Accuracy:
+    """Measure `settings.weights` on the validation images of the data."""
+    if not settings.weights:
+        raise UserError("mode=evaluate: give the weights: weights=runs/.../weights.safetensors")
+    path = Path(settings.weights)
+    card = read_card(path) or {}
+    data = _data_to_measure(settings, trained_on=card.get("training", {}).get("data"))
+    architecture = architecture_of(card.get("architecture") or load_architecture(settings.candidate))
+    num_outputs = card.get("num_classes", data.num_classes)
+    outputs = outputs_of_classes(data.class_names, card.get("classes"), num_outputs=num_outputs)
+    side = card.get("image_size") or image_size(architecture, settings.protocol)
+    network = network_of(architecture, num_classes=num_outputs)
+    load_weights(network, path)
+    loader = data.val_loader(
+        image_size=side, batch_size=settings.protocol.batch_size, workers=settings.trainer.loader_workers
+    )
+    accuracy = measure_accuracy(
+        network,
+        loader,
+        normalise=data.normalise(),
+        outputs=outputs,
+        accelerator=settings.trainer.accelerator,
+    )
+    macs, params = costs_of(architecture, num_classes=num_outputs)
+    console.print(_accuracy_line(vars(accuracy)), soft_wrap=True, highlight=False)
+    console.print(_costs_line(macs, params, architecture.resolution, num_outputs), soft_wrap=True, highlight=False)
+    return accuracy
+
+
+def _data_to_measure(settings: TrainSettings, *, trained_on: str | None) -> ImageData:
+    """The data; a folder without `val_root` whole, unless it is the one that the weights were trained on: then what was
+    held out of it."""
+    split_file = Path(settings.runs_dir) / settings.study / "split.json"
+    if settings.data.name != "folder" or settings.data.val_root is not None:
+        return open_data(settings.data, split_file=split_file)
+    whole = open_whole_folder(settings.data)
+    try:
+        split = open_data(settings.data)
+    except UserError:  # too few images to hold some out
+        return whole
+    return split if split.fingerprint == trained_on else whole
+
+
+class _EpochLines:
+    """A line per epoch that is trained now."""
+
+    def __init__(self, console: Console, epochs: int):
+        self.console = console
+        self.epochs = epochs
+        self.begun = False
+
+    def __call__(self, epoch: int, accuracy: float) -> None:
+        if not self.begun and epoch > 1:
+            self.console.print(f"  gone on after epoch {epoch - 1}")
+        self.begun = True
+        self.console.print(f"  epoch {epoch}/{self.epochs}: accuracy {accuracy:.4f}")
+
+
+def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJob:
+    candidate = load_candidate(settings.candidate, settings.recipe.model_dump(exclude_none=True))
     training = training_identity(data, settings.protocol, settings.trainer)
+    teacher = _teacher_job(settings.teacher, data)
+    if teacher is not None:
+        content = hashlib.sha256(Path(teacher.weights).read_bytes()).hexdigest()[:16]
+        training |= {"teacher": {"weights": content, "share": teacher.share}}
     key = training_key(candidate, training, settings.seed)
-    table = ArchitectureTable.of(Architecture.from_dict(candidate.architecture))
-    macs, params = table_costs(table, COSTS, num_classes=data.num_classes)[0]
+    architecture = architecture_of(candidate.architecture)
+    check_image_size(architecture, image_size(architecture, settings.protocol))
+    macs, params = costs_of(architecture, num_classes=data.num_classes)
     return TrainingJob(
         **candidate.to_dict(),
         key=key,
         data=settings.data,
-        split_file=str(split_file),
+        split_file=str(folder / "split.json"),
         protocol=settings.protocol,
         trainer=settings.trainer,
         logger=settings.logger,
         training=training,
         study=settings.study,
         folder=str(folder / "trainings" / key),
+        teacher=teacher,
         epochs=settings.protocol.epochs,
         seed=settings.seed,
-        macs=float(macs),
-        params=float(params),
+        macs=macs,
+        params=params,
     )
 
 
-def _save(folder: Path, record: Record, network: nn.Module) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: tensor.contiguous() for name, tensor in network.state_dict().items()}, folder / "weights.safetensors"
+def _teacher_job(teacher: TeacherSettings, data: ImageData) -> TeacherJob | None:
+    if teacher.weights is None:
+        if teacher.candidate is not None:
+            raise UserError("teacher.candidate needs its trained weights: teacher.weights=...")
+        return None
+    path = Path(teacher.weights)
+    if not path.is_file():
+        raise UserError(f"teacher.weights={path}: no such file")
+    card = read_card(path)
+    if card is None and teacher.candidate is None:
+        raise UserError(f"teacher.weights={path} has no card.yaml beside it: say whose they are: teacher.candidate=...")
+    if card is not None and card["classes"] != list(data.class_names):
+        raise UserError(f"teacher.weights={path}: trained on other classes than data has")
+    architecture = card["architecture"] if card is not None else load_architecture(teacher.candidate)
+    return TeacherJob(architecture=architecture, weights=str(path), share=teacher.share)
+
+
+def _say(card: dict, folder: Path, console: Console) -> None:
+    weights = folder / card["weights"]
+    lines = [
+        f"{_accuracy_line(card)}: weights of epoch {card['epoch']} of {card['epochs']}, the best",
+        _costs_line(card["macs"], card["params"], card["resolution"], card["num_classes"]),
+        f"written: {weights} and card.yaml",
+        f"measure them on other images: python train.py mode=evaluate weights={weights} data=folder data.root=...",
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def _costs_line(macs: float, params: float, resolution: int, num_classes: int) -> str:
+    # A search prices with constraint.num_classes, so that its answers compare with published ones.
+    return (
+        f"{short_number(macs)} MACs at {resolution} px and {short_number(params)} params, counted with a classifier of "
+        f"{num_classes:,} classes (a search counts constraint.num_classes)"
     )
-    result = {"accuracy": record.accuracies[-1], "macs": record.macs, "params": record.params}
-    (folder / "candidate.yaml").write_text(yaml.safe_dump(record.candidate.to_dict() | result, sort_keys=False))
+
+
+def _accuracy_line(accuracy: dict) -> str:
+    top1, top5 = (f"{accuracy[name]:.4f}" for name in ("top1", "top5"))
+    return f"top-1 accuracy {top1}, top-5 {top5} on {accuracy['images']:,} validation images"
+
+
+def _diverged() -> UserError:
+    return UserError("the training diverged (NaN or infinite); try a smaller recipe.lr or a longer warm-up")

@@ -108,6 +108,11 @@ class Search:
         """UserError, before anything is trained, if the constraint or the window cannot be met; OSError if the study's
         folder cannot be written.
         """
+        if self.settings.trainer.devices > 1:
+            raise UserError(
+                f"trainer.devices={self.settings.trainer.devices}: a search trains each candidate on one device, and "
+                "several at a time (executor.workers); several devices for one training are for train.py"
+            )
         num_classes = self.settings.constraint.num_classes
         for limits, what in ((self.constraint, "constraint"), (self.window, "strategy.window")):
             check_reachable(limits, self.space.architecture, num_classes=num_classes, what=what)
@@ -250,6 +255,7 @@ class Search:
                 "predicted_std": round(float(d), 6),
                 "macs": float(price[0]),
                 "params": float(price[1]),
+                "num_classes": self.settings.constraint.num_classes,
             }
             for point, a, d, price in zip(points, accuracy, std, self.price(points), strict=True)
         ]

@@ -19,7 +19,7 @@ SHOWN = 5
 
 def prepare_data(settings: PrepareSettings, console: Console) -> Path:
     """Makes what of the prepared folder is not there yet; returns the folder."""
-    output = Path(settings.output).expanduser()
+    output = Path(settings.output)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

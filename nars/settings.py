@@ -6,9 +6,12 @@ imports neither torch nor Hydra, so configuration errors and `--help` stay fast.
 """
 
 import json
+import os
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -17,6 +20,7 @@ from pydantic import (
     PositiveInt,
     Tag,
     ValidationError,
+    create_model,
     model_validator,
 )
 
@@ -34,6 +38,7 @@ SettingsType = TypeVar("SettingsType", bound=Settings)
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 ClosedFraction = Annotated[float, Field(ge=0, le=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
+PathText = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 def parse(settings_class: type[SettingsType], values: dict, *, where: str = "") -> SettingsType:
@@ -170,6 +175,32 @@ class ArchitectureSpaceSettings(Settings):
     head: HeadSettings
 
 
+class Recipe(Settings):
+    """How one candidate is trained.
+
+    `lr` is the initial learning rate for RMSProp at the protocol's `lr_batch_size`; SGD multiplies it by the
+    protocol's `sgd_lr_multiplier`. `dropout` and `stochastic_depth` are drop probabilities, `mixup` is the alpha of
+    the Beta distribution that mixing weights are drawn from (0 = off).
+    """
+
+    lr: PositiveFloat
+    optimizer: Literal["rmsprop", "sgd"]
+    ema: bool
+    dropout: Fraction
+    stochastic_depth: Fraction
+    mixup: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+    @classmethod
+    def from_dict(cls, values: Mapping, *, where: str = "recipe") -> "Recipe":
+        """The recipe that `to_dict` describes; UserError names what is wrong."""
+        return parse(cls, dict(values), where=where)
+
+    def to_dict(self) -> dict:
+        """Plain containers, as written to files."""
+        return self.model_dump(mode="json")
+
+
 class RecipeSpaceSettings(Settings):
     """What training recipes can be chosen (group `recipe_space`)."""
 
@@ -219,8 +250,8 @@ class FolderSettings(Settings):
     """One folder per class (`data=folder`); `val_root` null holds `val_fraction` of each class out by seed."""
 
     name: Literal["folder"]
-    root: str
-    val_root: str | None = None
+    root: PathText
+    val_root: PathText | None = None
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     seed: NonNegativeInt = 0
 
@@ -232,18 +263,18 @@ class ImagenetSubsetSettings(Settings):
     """
 
     name: Literal["imagenet200"]
-    root: str
+    root: PathText
     num_classes: Annotated[int, Field(ge=2)] = 200
     val_images: PositiveInt = 10_000
     seed: NonNegativeInt = 0
-    split_file: str | None = None
+    split_file: PathText | None = None
 
 
 class PreparedSettings(Settings):
     """A folder that `prepare_data.py` made, with the split it was made with (`data=prepared`)."""
 
     name: Literal["prepared"]
-    root: str
+    root: PathText
 
 
 DataSettings = Annotated[
@@ -280,11 +311,15 @@ class ProtocolSettings(Settings):
 class TrainerSettings(Settings):
     """Where and in which precision a training runs (group `trainer`); the precision is part of a record's key.
 
+    Several `devices` (`train.py` only) share every batch by DDP; they are part of the key too, because batch norm sees
+    each device's part alone, or the whole batch with `sync_batchnorm` (GPUs only).
     A killed training goes on after its last checkpoint: one is written after every `checkpoint_every` epochs (0 =
     never) and removed when the record is kept, unless `keep_checkpoints`, which lets a longer training start from it.
     """
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: PositiveInt = 1
+    sync_batchnorm: bool = False
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     loader_workers: NonNegativeInt = 0
     checkpoint_every: NonNegativeInt = 1
@@ -473,7 +508,7 @@ class StudySettings(Settings):
     """What all scripts share: results go to the folder `runs_dir`/`study`."""
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    runs_dir: str = "runs"
+    runs_dir: PathText = "runs"
     seed: NonNegativeInt = 0
 
 
@@ -484,7 +519,7 @@ class PretrainScriptSettings(StudySettings):
     recipe_space: RecipeSpaceSettings
     predictor: PredictorSettings
     num_classes: PositiveInt = 1000
-    output: str | None = None
+    output: PathText | None = None
 
 
 class PrepareSettings(Settings):
@@ -495,7 +530,7 @@ class PrepareSettings(Settings):
     """
 
     data: Annotated[FolderSettings | ImagenetSubsetSettings, Field(discriminator="name")]
-    output: str
+    output: PathText
     short_side: PositiveInt = 320
     quality: Annotated[int, Field(ge=1, le=100)] = 90
     workers: PositiveInt | None = None
@@ -514,26 +549,43 @@ class SearchSettings(StudySettings):
     executor: ExecutorSettings
     trainer: TrainerSettings
     logger: LoggerSettings
-    pretrained: str | None = None
+    pretrained: PathText | None = None
 
 
-class RecipeOverrides(Settings):
-    """Recipe keys given on the command line of `train.py`; null keeps the candidate file's value."""
+RecipeOverrides = create_model(
+    "RecipeOverrides",
+    __base__=Settings,
+    __doc__="Recipe keys of `train.py` (group `recipe`); null keeps the candidate's own value.",
+    **{
+        key: (Annotated[field.annotation, key, *field.metadata] | None, None)  # limits are in the metadata
+        for key, field in Recipe.model_fields.items()
+    },
+)
 
-    lr: PositiveFloat | None = None
-    optimizer: Literal["rmsprop", "sgd"] | None = None
-    ema: bool | None = None
-    dropout: Fraction | None = None
-    stochastic_depth: Fraction | None = None
-    mixup: Annotated[float, Field(ge=0)] | None = None
-    weight_decay: Annotated[float, Field(ge=0)] | None = None
+
+class TeacherSettings(Settings):
+    """A trained network to learn from: `share` of the loss is the cross-entropy with its output, the rest that with
+    the labels; 0.8 and 0.2 are the paper's (recalled). Null `weights` = no teacher; `candidate` only where no card
+    lies beside them."""
+
+    weights: PathText | None = None
+    candidate: PathText | None = None
+    share: Annotated[float, Field(gt=0, le=1)] = 0.8
 
 
 class TrainSettings(StudySettings):
-    """`train.py`: `candidate` is a file from a search or the name of one in conf/candidates."""
+    """`train.py`: `candidate` is a file from a search, the name of one in conf/candidates, or timm:<model name>.
 
-    candidate: str
+    `mode` evaluate measures `weights` on the validation images. `resume` false trains from the first epoch, even what
+    is known.
+    """
+
+    mode: Literal["train", "evaluate"] = "train"
+    candidate: PathText
+    weights: PathText | None = None
+    resume: bool = True
     recipe: RecipeOverrides
+    teacher: TeacherSettings
     data: DataSettings
     protocol: ProtocolSettings
     trainer: TrainerSettings

@@ -10,9 +10,9 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from nars.configuration import settings_from
+from nars.candidates import load_candidate
+from nars.configuration import run_script, settings_from
 from nars.errors import UserError
-from nars.final_training import load_candidate
 from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.recipe import recipe_space
@@ -158,6 +158,20 @@ def test_a_value_on_the_command_line_wins():
 )
 def test_keys_that_help_names_can_be_given(given):
     assert settings_of("search", given)
+
+
+def test_the_folder_of_a_sweep_may_be_in_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = compose("search", overrides=["runs_dir='~/runs'"], return_hydra_config=True)
+    assert config.hydra.sweep.dir == "/home/me/runs/digits/sweep"
+
+
+def test_a_tilde_on_the_command_line_is_the_home_folder(monkeypatch):
+    """Hydra's grammar has no tilde, and shells expand it only in some words."""
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", "data.root=~/images", "candidate=~", "study=a~/b", "~logger"])
+    run_script(lambda: None)
+    assert sys.argv[1:] == ["-m", "data.root=/home/me/images", "candidate=/home/me", "study=a~/b", "~logger"]
 
 
 @pytest.mark.parametrize("script", ["search", "train"])

@@ -269,6 +269,7 @@ def test_wrong_input_gets_one_clear_line(arguments, message, tmp_path):
         (["strategy.window.max_macs=1000"], "strategy.window macs <= 1k cannot be met"),
         (["data=folder", "data.root=/nowhere"], "/nowhere"),
         (["pretrained=/nowhere.safetensors"], "/nowhere.safetensors"),
+        (["trainer.devices=2"], "trainer.devices=2: a search trains each candidate on one device"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_trained(overrides, message, tmp_path):

@@ -10,11 +10,16 @@ from nars.settings import (
     ArchitectureSpaceSettings,
     ConstraintSettings,
     DataSettings,
+    FolderSettings,
     NarsSettings,
     PretrainSettings,
     ProtocolSettings,
     Range,
+    Recipe,
+    RecipeOverrides,
     Settings,
+    StudySettings,
+    TeacherSettings,
     parse,
 )
 
@@ -173,3 +178,18 @@ def test_settings_come_back_from_json(conf):
     space = parse(ArchitectureSpaceSettings, conf("search_space", "fbnetv3"))
     assert parse(ArchitectureSpaceSettings, json.loads(space.model_dump_json(exclude_none=True))) == space
     assert parse(Range, {"low": 20, "high": 30, "unit": 1e-3}).unit == 0.001
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert parse(FolderSettings, {"name": "folder", "root": "~/images"}).root == "/home/me/images"
+    assert parse(StudySettings, {"study": "s", "runs_dir": "~/runs"}).runs_dir == "/home/me/runs"
+    assert parse(TeacherSettings, {"weights": "~/w.safetensors"}).weights == "/home/me/w.safetensors"
+
+
+def test_what_a_recipe_may_be_holds_for_single_keys_too():
+    assert RecipeOverrides.model_fields.keys() == Recipe.model_fields.keys()
+    assert parse(RecipeOverrides, {"lr": None}) == RecipeOverrides()
+    for key, value in {"lr": 0.0, "optimizer": "adam", "ema": 1, "dropout": 1.0, "mixup": -0.1}.items():
+        message = message_of(RecipeOverrides, {key: value})
+        assert message.startswith(f"group.{key}: Input should be")

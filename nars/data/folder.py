@@ -10,7 +10,7 @@ from nars.settings import FolderSettings
 
 def open_folder(settings: FolderSettings) -> ImageFiles:
     """The images under `root`; those under `val_root` validate, or `val_fraction` of each class under `root`."""
-    root = Path(settings.root).expanduser()
+    root = Path(settings.root)
     classes = list_classes(root, where="data.root")
     if len(classes) < 2:
         raise UserError(f"data.root: {root} holds one class folder, {classes[0]}; training needs at least two classes")
@@ -21,11 +21,18 @@ def open_folder(settings: FolderSettings) -> ImageFiles:
         train = {name: sorted(set(images[name]) - set(val[name])) for name in classes}
         return ImageFiles(name="folder", train_root=root, train=train, val_root=root, val=val)
 
-    val_root = Path(settings.val_root).expanduser()
+    val_root = Path(settings.val_root)
     _check_same_classes(root, classes, val_root, list_classes(val_root, where="data.val_root"))
     train = list_images(root, classes, where="data.root")
     val = list_images(val_root, classes, where="data.val_root")
     return ImageFiles(name="folder", train_root=root, train=train, val_root=val_root, val=val)
+
+
+def open_whole_folder(settings: FolderSettings) -> ImageFiles:
+    """All images under `root` to validate with, and nothing held out to train with."""
+    root = Path(settings.root)
+    images = list_images(root, list_classes(root, where="data.root"), where="data.root")
+    return ImageFiles(name="folder", train_root=root, train=images, val_root=root, val=images)
 
 
 def _check_same_classes(root: Path, classes: list[str], val_root: Path, val_classes: list[str]) -> None:

@@ -27,7 +27,7 @@ class Split(Settings):
 
 def open_imagenet_subset(settings: ImagenetSubsetSettings, *, split_file: str | os.PathLike | None) -> ImageFiles:
     """The images of the split in `split_file`, which is written if it does not exist; None: drawn, and not written."""
-    root = Path(settings.root).expanduser()
+    root = Path(settings.root)
     available = list_classes(root, where="data.root")
     path = None if split_file is None else Path(split_file).expanduser()
     if path is not None and path.exists():

@@ -24,31 +24,44 @@ class Draw(NamedTuple):
 
 
 class EpochSampler(Sampler[Draw]):
-    """All indices in an order that depends on (seed, epoch); Lightning calls `set_epoch` before each epoch."""
+    """The first `used` of all indices in an order that depends on (seed, epoch), of which process `rank` of `world`
+    takes every `world`-th; Lightning calls `set_epoch` before each epoch.
 
-    def __init__(self, size: int, *, seed: int):
+    So a batch of one process and the parts of it that several processes get are the same images.
+    """
+
+    def __init__(self, size: int, *, seed: int, used: int | None = None, rank: int = 0, world: int = 1):
         self.size = size
         self.seed = seed
+        self.mine = slice(rank, used, world)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.size
+        return len(range(self.size)[self.mine])
 
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng([self.seed, self.epoch])
         seeds = rng.integers(2**63, size=self.size)
-        for index in rng.permutation(self.size).tolist():
+        for index in rng.permutation(self.size)[self.mine].tolist():
             yield Draw(index, int(seeds[index]))
 
 
 class OrderedSampler(SequentialSampler):
-    """All indices in order, every epoch alike. A SequentialSampler, so that Lightning sees that nothing is shuffled."""
+    """All indices in order, every epoch alike; process `rank` of `world` takes every `world`-th. A SequentialSampler,
+    so that Lightning sees that nothing is shuffled."""
+
+    def __init__(self, data_source: Dataset, *, rank: int = 0, world: int = 1):
+        super().__init__(data_source)
+        self.indices = range(rank, len(data_source), world)
+
+    def __len__(self) -> int:
+        return len(self.indices)
 
     def __iter__(self) -> Iterator[Draw]:
-        return (Draw(index, 0) for index in range(len(self.data_source)))
+        return (Draw(index, 0) for index in self.indices)
 
 
 class BatchDataset(Dataset, ABC):
@@ -147,21 +160,35 @@ class ImageData(ABC):
         """The validation images, never augmented."""
 
     def train_loader(
-        self, *, image_size: int, batch_size: int, augmentation: str, seed: int, workers: int = 0
+        self,
+        *,
+        image_size: int,
+        batch_size: int,
+        augmentation: str,
+        seed: int,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
     ) -> DataLoader:
         """Shuffled batches; the last, partial one is dropped unless it is the only one.
 
         `augmentation` is none, standard, autoaugment or randaugment. `loader.sampler.set_epoch(e)` chooses the epoch.
+        Process `rank` of `world` gets its share of every batch; `batch_size` is that of all together, a multiple of
+        `world`.
         """
+        assert batch_size % world == 0
         dataset = self.train_set(image_size=image_size, augmentation=augmentation)
-        sampler = EpochSampler(len(dataset), seed=seed)
         drop_last = len(dataset) >= batch_size
-        return Loader(dataset, sampler=sampler, batch_size=batch_size, workers=workers, drop_last=drop_last)
+        left_over = len(dataset) % batch_size if drop_last and world > 1 else 0  # else some would have a batch more
+        sampler = EpochSampler(len(dataset), seed=seed, used=len(dataset) - left_over, rank=rank, world=world)
+        return Loader(dataset, sampler=sampler, batch_size=batch_size // world, workers=workers, drop_last=drop_last)
 
-    def val_loader(self, *, image_size: int, batch_size: int, workers: int = 0) -> DataLoader:
-        """All validation images in order."""
+    def val_loader(
+        self, *, image_size: int, batch_size: int, workers: int = 0, rank: int = 0, world: int = 1
+    ) -> DataLoader:
+        """All validation images in order, or the share of process `rank` of `world`: none twice, none missing."""
         dataset = self.val_set(image_size=image_size)
-        sampler = OrderedSampler(dataset)
+        sampler = OrderedSampler(dataset, rank=rank, world=world)
         return Loader(dataset, sampler=sampler, batch_size=batch_size, workers=workers, drop_last=False)
 
 

@@ -139,7 +139,7 @@ _AGAIN = "run prepare_data.py again"
 
 def open_prepared(settings: PreparedSettings) -> Prepared:
     """The images of the prepared folder; UserError if it is none or not whole."""
-    root = Path(settings.root).expanduser()
+    root = Path(settings.root)
     path = root / MANIFEST
     if not path.is_file():
         raise UserError(

@@ -63,7 +63,9 @@ def print_answer(console: Console, run: Run, report: str) -> None:
 
 def _answers(run: Run) -> Table:
     """The best pair in full, the next ones by what they do otherwise."""
-    title = f"Best architecture-recipe pairs {limits(run.summary.constraint)}"
+    classes = run.answers[0].get("num_classes")  # answers of older versions do not say
+    counted = f", {classes:,} classes" if classes else ""
+    title = f"Best architecture-recipe pairs {limits(run.summary.constraint)}{counted}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("#", "predicted", "MACs", "params"):
         table.add_column(name, justify="right", no_wrap=True)

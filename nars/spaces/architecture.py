@@ -6,6 +6,7 @@ kernel and expansion, and the padding of a stage's first depthwise convolution m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Annotated, Literal
 
 import numpy as np
@@ -63,6 +64,21 @@ class Architecture(Settings):
     def to_dict(self) -> dict:
         """Plain containers, as written to files."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def smallest_image(self) -> int:
+        """Side in pixels of the smallest images that the network takes; above 1 only where padding is overridden."""
+        return next(side for side in count(1) if self._takes(side))
+
+    def _takes(self, side: int) -> bool:
+        side = (side + 1) // 2
+        for stage in self.stages:
+            kernel = stage.kernel_first
+            padding = kernel // 2 if stage.first_padding is None else stage.first_padding
+            if side + 2 * padding < kernel:
+                return False
+            side = (side + 2 * padding - kernel) // stage.stride + 1
+        return True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """One training, from a job to a record."""
 
-import json
 import logging
+import os
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -10,11 +11,16 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from timm.layers import convert_sync_batchnorm
 from torch.utils.data import DataLoader
 
 from nars.costs.constraint import short_number
 from nars.data import ImageData, open_data
-from nars.networks.build import build_network
+from nars.errors import UserError
+from nars.networks.architectures import architecture_of, network_of
+from nars.networks.timm_models import TimmArchitecture
 from nars.records import Record
 from nars.settings import DataSettings, LoggerSettings, ProtocolSettings, Settings, TrainerSettings
 from nars.spaces.architecture import Architecture
@@ -27,10 +33,20 @@ from nars.training.checkpoint import (
     find_checkpoint,
     remove_checkpoint,
 )
-from nars.training.loggers import close_logger, log_known_epochs, open_logger
-from nars.training.module import CandidateModule
+from nars.training.epoch_log import EpochLog
+from nars.training.loggers import close_logger, open_logger
+from nars.training.module import CandidateModule, Teacher
+from nars.training.weights import BestWeights, load_weights
 
 MIN_IMAGE_SIZE = 32  # networks halve the side five times
+
+
+class TeacherJob(Settings):
+    """Whom a training learns from: architecture and weights, which make `share` of its loss."""
+
+    architecture: dict
+    weights: str
+    share: float
 
 
 class TrainingJob(Settings):
@@ -50,6 +66,7 @@ class TrainingJob(Settings):
     training: dict
     study: str
     folder: str
+    teacher: TeacherJob | None = None
     epochs: int
     seed: int
     macs: float
@@ -63,50 +80,45 @@ class TrainingJob(Settings):
 
 def training_identity(data: ImageData, protocol: ProtocolSettings, trainer: TrainerSettings) -> dict:
     """What decides the outcome of a training beside candidate, seed and epochs: part of a record and of its key."""
-    return {
+    identity = {
         "data": data.fingerprint,
         "protocol": protocol.model_dump(mode="json", exclude={"epochs"}),
         "precision": trainer.precision,
     }
+    if trainer.devices > 1:
+        identity |= {"devices": trainer.devices, "sync_batchnorm": trainer.sync_batchnorm}
+    return identity
 
 
-def image_size(architecture: Architecture, protocol: ProtocolSettings) -> int:
-    """Side in pixels of the images of a training: resolution times the protocol's scale, at least `MIN_IMAGE_SIZE`."""
-    return max(MIN_IMAGE_SIZE, round(architecture.resolution * protocol.image_scale))
+def image_size(architecture: Architecture | TimmArchitecture, protocol: ProtocolSettings) -> int:
+    """Side in pixels of the images of a training: resolution times the protocol's scale, at least `MIN_IMAGE_SIZE` and
+    what the architecture takes."""
+    smallest = MIN_IMAGE_SIZE if isinstance(architecture, TimmArchitecture) else architecture.smallest_image
+    return max(MIN_IMAGE_SIZE, smallest, round(architecture.resolution * protocol.image_scale))
 
 
 def run_training(
-    job: TrainingJob, on_epoch: Callable[[int, float], None] | None = None
+    job: TrainingJob, on_epoch: Callable[[int, float], None] | None = None, *, best_weights: Path | None = None
 ) -> tuple[Record, CandidateModule]:
     """Train the job's candidate; returns its record and the trained module.
 
     A training of the same job that was killed goes on after its last checkpoint; that of this one stays, so that
     nothing is lost before the record is kept: then call `forget_state`. `on_epoch` is told the number (1 = first) and
-    accuracy of each epoch that is trained now. Runs in the calling process. Deterministic on a CPU: the same job gives
-    the same accuracies to the bit, however often it was interrupted.
+    accuracy of each epoch that is trained now; `best_weights` is where the weights of the best epoch are kept.
+    Runs in the calling process; with several devices Lightning starts the others, which run the script too.
+    Deterministic on a CPU: the same job gives the same accuracies to the bit, however often it was interrupted.
     """
     _quiet_libraries()
     data = _open_data_once(job.data, job.split_file)
-    architecture = Architecture.from_dict(job.architecture)
-    recipe = Recipe.from_dict(job.recipe)
+    architecture = architecture_of(job.architecture)
     train, val = _loaders(job, data, image_size(architecture, job.protocol))
-    torch.manual_seed(job.seed)
-    network = build_network(
-        architecture, num_classes=data.num_classes, dropout=recipe.dropout, stochastic_depth=recipe.stochastic_depth
-    ).to(memory_format=torch.channels_last)
-    module = CandidateModule(
-        network,
-        normalise=data.normalise(),
-        recipe=recipe,
-        protocol=job.protocol,
-        num_classes=data.num_classes,
-        steps_per_epoch=min(len(train), job.protocol.steps_per_epoch or len(train)),
-        seed=job.seed,
-    )
+    module = _module(job, architecture, data, train_batches=len(train))
     path = checkpoint_path(job.folder)
     known = find_checkpoint(path, key=job.key, epochs=job.epochs)
     started = time.monotonic() - (known["seconds"] if known else 0.0)
     callbacks = [EpochLog(Path(job.folder), on_epoch)]
+    if best_weights is not None:
+        callbacks.append(BestWeights(best_weights))
     if job.trainer.checkpoint_every:
         every, seconds = job.trainer.checkpoint_every, lambda: time.monotonic() - started
         callbacks.append(EpochCheckpoint(path, key=job.key, every=every, seconds=seconds))
@@ -128,6 +140,36 @@ def run_training(
     return record, module
 
 
+def _module(job: TrainingJob, architecture, data: ImageData, *, train_batches: int) -> CandidateModule:
+    recipe = Recipe.from_dict(job.recipe)
+    torch.manual_seed(job.seed)
+    network = network_of(
+        architecture, num_classes=data.num_classes, dropout=recipe.dropout, stochastic_depth=recipe.stochastic_depth
+    )
+    if job.trainer.sync_batchnorm:
+        if job.trainer.accelerator == "cpu" or not torch.cuda.is_available():
+            raise UserError("trainer.sync_batchnorm=true needs GPUs; set it to false")
+        network = convert_sync_batchnorm(network)  # timm's: PyTorch's would lose the activation of timm's layers
+    return CandidateModule(
+        network.to(memory_format=torch.channels_last),
+        normalise=data.normalise(),
+        recipe=recipe,
+        protocol=job.protocol,
+        num_classes=data.num_classes,
+        steps_per_epoch=min(train_batches, job.protocol.steps_per_epoch or train_batches),
+        seed=job.seed,
+        teacher=_teacher(job.teacher, data.num_classes),
+    )
+
+
+def _teacher(teacher: TeacherJob | None, num_classes: int) -> Teacher | None:
+    if teacher is None:
+        return None
+    network = network_of(architecture_of(teacher.architecture), num_classes=num_classes)
+    load_weights(network, Path(teacher.weights))
+    return Teacher(network=network.eval().to(memory_format=torch.channels_last), share=teacher.share)
+
+
 def forget_state(job: TrainingJob) -> None:
     """Remove the checkpoint of a training whose record is kept, unless the settings keep it."""
     if not job.trainer.keep_checkpoints:
@@ -146,25 +188,33 @@ def train_job(job: TrainingJob) -> Record:
 
 
 def _loaders(job: TrainingJob, data: ImageData, side: int) -> tuple[DataLoader, DataLoader]:
-    batch_size, workers = job.protocol.batch_size, job.trainer.loader_workers
+    batch_size, workers, devices = job.protocol.batch_size, job.trainer.loader_workers, job.trainer.devices
+    if batch_size % devices:
+        raise UserError(f"protocol.batch_size={batch_size} is not a multiple of trainer.devices={devices}; change one")
+    part = {"rank": rank_zero_only.rank if devices > 1 else 0, "world": devices}
     train = data.train_loader(
         image_size=side,
         batch_size=batch_size,
         augmentation=job.protocol.augmentation,
         seed=job.seed,
         workers=workers,
+        **part,
     )
-    return train, data.val_loader(image_size=side, batch_size=2 * batch_size, workers=workers)
+    return train, data.val_loader(image_size=side, batch_size=2 * batch_size // devices, workers=workers, **part)
 
 
 def _fit(module: CandidateModule, job: TrainingJob, train, val, callbacks: list, *, resume_from: Path | None) -> None:
     trainer = job.trainer
     logger = open_logger(job)
+    if rank_zero_only.rank > 0:
+        threading.Thread(target=_end_with_first_process, args=(os.getppid(),), daemon=True).start()
     try:
-        pl.Trainer(
+        _lightning(
             max_epochs=job.epochs,
             accelerator=trainer.accelerator,
-            devices=1,
+            devices=trainer.devices,
+            strategy="ddp" if trainer.devices > 1 else "auto",
+            use_distributed_sampler=False,  # the loaders know their part
             precision=trainer.precision,
             logger=logger or False,
             callbacks=callbacks,
@@ -180,32 +230,18 @@ def _fit(module: CandidateModule, job: TrainingJob, train, val, callbacks: list,
         close_logger(job)
 
 
-class EpochLog(pl.Callback):
-    """Keeps a line per epoch in `epochs.jsonl`: what progress displays read. A training that goes on fills in, there
-    and in the logger, the epochs that it does not train again."""
-
-    def __init__(self, folder: Path, on_epoch: Callable[[int, float], None] | None):
-        self.path = folder / "epochs.jsonl"
-        self.on_epoch = on_epoch
-
-    def on_fit_start(self, trainer, module) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("".join(_epoch_line(i, value) for i, value in enumerate(module.accuracies, start=1)))
-        for logger in trainer.loggers:
-            log_known_epochs(logger, module.losses, module.accuracies, steps_per_epoch=module.steps_per_epoch)
-
-    def on_validation_end(self, trainer, module) -> None:
-        # Not on_validation_epoch_end: there the module has not yet counted this epoch.
-        if module.accuracies and not module.diverged:
-            epoch, accuracy = len(module.accuracies), module.accuracies[-1]
-            with open(self.path, "a") as file:
-                file.write(_epoch_line(epoch, accuracy))
-            if self.on_epoch is not None:
-                self.on_epoch(epoch, accuracy)
+def _lightning(**settings) -> pl.Trainer:
+    try:
+        return pl.Trainer(**settings)
+    except MisconfigurationException as error:  # a device that is not there
+        raise UserError(f"trainer: {str(error).partition(chr(10))[0]}") from None
 
 
-def _epoch_line(epoch: int, accuracy: float) -> str:
-    return json.dumps({"epoch": epoch, "accuracy": accuracy}) + "\n"
+def _end_with_first_process(parent: int) -> None:
+    """One of several processes of a training that waits for a killed one would wait for half an hour."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 @lru_cache(maxsize=2)
@@ -214,7 +250,8 @@ def _open_data_once(settings, split_file: str | None) -> ImageData:
 
 
 def _quiet_libraries() -> None:
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", module="lightning_fabric")
     warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")

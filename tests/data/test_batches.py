@@ -96,6 +96,25 @@ def test_an_epoch_holds_every_image_once_and_drops_a_partial_batch_unless_alone(
     assert [len(labels) for _, labels in folder.val_loader(image_size=8, batch_size=4)] == [4, 1]
 
 
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_processes_share_every_batch_and_all_validation_images(folder, world):
+    """19 images in batches of 12 or 24: the parts make up what one process gets, none twice, none missing."""
+    for batch_size in (12, 24):
+        given = {"image_size": 8, "augmentation": "standard", "seed": 3, "batch_size": batch_size}
+        loaders = [folder.train_loader(**given, rank=rank, world=world) for rank in range(world)]
+        for epoch in (0, 1):
+            for loader in (whole := folder.train_loader(**given), *loaders):
+                loader.sampler.set_epoch(epoch)
+            batches = list(whole.batch_sampler)
+            parts = [list(loader.batch_sampler) for loader in loaders]
+            assert [len(part) for part in parts] == [len(batches)] * world == [len(loader) for loader in loaders]
+            for batch, *shares in zip(batches, *parts, strict=True):
+                assert sorted(batch) == sorted(draw for share in shares for draw in share)
+                assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    shares = [list(folder.val_loader(image_size=8, batch_size=2, rank=r, world=world).sampler) for r in range(world)]
+    assert sorted(draw.index for share in shares for draw in share) == list(range(folder.val_size))
+
+
 def test_batches_are_bytes_and_become_normalised_floats(folder):
     images, labels = next(iter(folder.train_loader(image_size=16, batch_size=8, augmentation="none", seed=0)))
     assert images.shape == (8, 3, 16, 16)

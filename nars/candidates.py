@@ -1,0 +1,60 @@
+"""Candidates by name: a file of a search or a training, a published one, or any network of timm."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from nars.errors import UserError
+from nars.networks.architectures import architecture_of
+from nars.networks.timm_models import timm_architecture
+from nars.spaces.candidate import Candidate
+from nars.spaces.recipe import Recipe
+
+FOLDER = Path(__file__).parents[1] / "conf" / "candidates"
+
+
+def load_candidate(name: str, recipe: Mapping | None = None) -> Candidate:
+    """The candidate of a YAML file, of a name in conf/candidates, or of `timm:<model>`; keys of `recipe` replace its
+    own. UserError if there is none, it is invalid, or a recipe key is missing."""
+    architecture, own = _load(name)
+    merged = own | dict(recipe or {})
+    missing = [key for key in Recipe.model_fields if key not in merged]
+    if missing and name.startswith("timm:"):
+        raise UserError(
+            f"candidate={name} has no recipe of its own: give recipe=middle, or recipe.{missing[0]}=... and all others "
+            f"(missing: {', '.join(missing)})"
+        )
+    Recipe.from_dict(merged, where=f"{name}: recipe")
+    return Candidate(architecture=architecture, recipe=merged)
+
+
+def load_architecture(name: str) -> dict:
+    """The architecture alone of the candidate of that name, in plain containers."""
+    return _load(name)[0]
+
+
+def _load(name: str) -> tuple[dict, dict]:
+    """Architecture, checked, and recipe."""
+    if name.startswith("timm:"):
+        return timm_architecture(name.removeprefix("timm:"), where=f"candidate={name}").to_dict(), {}
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        published = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+        raise UserError(
+            f"candidate={name}: no such file; give a best-N.yaml of a search, timm:<model name>, or one of {published}"
+        )
+    candidate = Candidate.from_dict(read_yaml(path), where=str(path))
+    architecture_of(candidate.architecture, where=f"{path}: architecture")
+    return candidate.architecture, candidate.recipe
+
+
+def read_yaml(path: Path) -> dict:
+    """The mapping in a YAML file; UserError if it holds none."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: no candidate; it must have an architecture and a recipe")
+    return values

@@ -1,0 +1,42 @@
+"""Any architecture, searched or timm's, as a network with its costs."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from nars.costs.constraint import COSTS
+from nars.costs.statistics import table_costs
+from nars.networks.build import build_network
+from nars.networks.timm_models import TimmArchitecture, build_timm_network, measured_costs
+from nars.spaces.architecture import Architecture, ArchitectureTable
+
+
+def architecture_of(values: Mapping, *, where: str = "architecture") -> Architecture | TimmArchitecture:
+    """The architecture that plain containers describe; UserError names what is wrong."""
+    return (TimmArchitecture if "timm" in values else Architecture).from_dict(values, where=where)
+
+
+def network_of(
+    architecture: Architecture | TimmArchitecture,
+    *,
+    num_classes: int,
+    dropout: float = 0.0,
+    stochastic_depth: float = 0.0,
+) -> nn.Module:
+    """The untrained network, float32 (b, 3, r, r) -> (b, num_classes)."""
+    build = build_timm_network if isinstance(architecture, TimmArchitecture) else build_network
+    return build(architecture, num_classes=num_classes, dropout=dropout, stochastic_depth=stochastic_depth)
+
+
+def costs_of(architecture: Architecture | TimmArchitecture, *, num_classes: int) -> tuple[float, float]:
+    """MACs at the architecture's own resolution, and parameters."""
+    if isinstance(architecture, TimmArchitecture):
+        return measured_costs(build_timm_network(architecture, num_classes=num_classes), architecture.resolution)
+    macs, params = table_costs(ArchitectureTable.of(architecture), COSTS, num_classes=num_classes)[0]
+    return float(macs), float(params)
+
+
+def check_image_size(architecture: Architecture | TimmArchitecture, side: int) -> None:
+    """UserError if the network takes no images of `side` pixels; those of the FBNetV3 family take any."""
+    if isinstance(architecture, TimmArchitecture) and side != architecture.resolution:
+        measured_costs(build_timm_network(architecture, num_classes=2), side)

@@ -1,0 +1,78 @@
+"""Networks that timm knows by name, as architectures beside the searched ones."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+import timm
+import torch
+from pydantic import PositiveInt
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nars.errors import UserError
+from nars.settings import Settings, parse
+
+
+class TimmArchitecture(Settings):
+    """The network that timm builds under the name `timm`, for images of `resolution` pixels."""
+
+    timm: str
+    resolution: PositiveInt
+
+    @classmethod
+    def from_dict(cls, values: Mapping, *, where: str = "architecture") -> "TimmArchitecture":
+        """The architecture that `to_dict` describes; UserError names what is wrong."""
+        architecture = parse(cls, dict(values), where=where)
+        _check_known(architecture.timm, where=f"{where}.timm")
+        return architecture
+
+    def to_dict(self) -> dict:
+        """Plain containers, as written to files."""
+        return self.model_dump(mode="json")
+
+
+def timm_architecture(name: str, *, where: str) -> TimmArchitecture:
+    """timm's network `name` at the resolution that it was made for; UserError, with what is similar, for no name."""
+    _check_known(name, where=where)
+    return TimmArchitecture(timm=name, resolution=timm.get_pretrained_cfg(name).input_size[-1])
+
+
+def build_timm_network(
+    architecture: TimmArchitecture, *, num_classes: int, dropout: float = 0.0, stochastic_depth: float = 0.0
+) -> nn.Module:
+    """The network, untrained; UserError if it has no stochastic depth and should."""
+    name = architecture.timm
+    paths = {"drop_path_rate": stochastic_depth} if stochastic_depth else {}
+    try:
+        return timm.create_model(name, num_classes=num_classes, drop_rate=dropout, **paths)
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        raise UserError(f"timm:{name} has no stochastic depth; set recipe.stochastic_depth=0.0") from None
+
+
+def measured_costs(network: nn.Module, side: int) -> tuple[float, float]:
+    """MACs for one image of `side` pixels, matrix products of attention included, and trainable parameters.
+
+    UserError if the network does not take such images.
+    """
+    training = network.training
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counted:
+            network.eval()(torch.zeros(1, 3, side, side))
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"the network does not take images of {side} px ({reason}); change protocol.image_scale (1.0 is the size "
+            "that it was made for)"
+        ) from None
+    finally:
+        network.train(training)
+    params = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    return counted.get_total_flops() / 2, float(params)
+
+
+def _check_known(name: str, *, where: str) -> None:
+    if not timm.is_model(name):
+        similar = get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
+        raise UserError(f"{where}: timm has no model {name}" + (f"; similar: {', '.join(similar)}" * bool(similar)))

@@ -1,0 +1,54 @@
+"""Weights as files: written whole or not at all, the best epoch's kept, read with one-line errors."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytorch_lightning as pl
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from timm.models import load_state_dict
+from torch import nn
+
+from nars.errors import UserError
+
+
+def write_weights(path: Path, network: nn.Module) -> None:
+    """Write the state of `network` as safetensors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
+    os.replace(temporary, path)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fill `network` from a file of safetensors or a state dict of torch; UserError if it does not hold its weights."""
+    if not path.is_file():
+        raise UserError(f"weights={path}: no such file")
+    try:
+        state = load_state_dict(str(path))
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+        raise UserError(f"weights={path}: cannot be read as weights: {str(error).partition(chr(10))[0]}") from None
+    own = network.state_dict()
+    wrong = [name for name in own if name not in state or state[name].shape != own[name].shape]
+    if wrong or len(state) != len(own):
+        name = wrong[0] if wrong else next(name for name in state if name not in own)
+        shapes = [str(tuple(s[name].shape)) if name in s else "nothing" for s in (state, own)]
+        raise UserError(
+            f"weights={path}: of another network: {name} is {shapes[0]} in the file and {shapes[1]} in the network"
+        )
+    network.load_state_dict(state)
+
+
+class BestWeights(pl.Callback):
+    """Keeps the weights of the epoch with the best accuracy so far, the first of equals, in `path`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_validation_end(self, trainer, module) -> None:
+        if not trainer.is_global_zero or module.diverged:
+            return
+        *before, accuracy = module.accuracies
+        if accuracy > max(before, default=-1.0):
+            write_weights(self.path, module.evaluated_network)

@@ -1,0 +1,293 @@
+"""`train.py` as a person runs it: candidates of all kinds, going on, weights and their card, several processes."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from PIL import Image
+from rich.console import Console
+from safetensors.torch import load_file
+from sklearn.datasets import load_digits
+
+from nars.configuration import settings_from
+from nars.data import open_data
+from nars.errors import UserError
+from nars.final_training import evaluate_weights, train_candidate
+from nars.networks.build import build_network
+from nars.records import Ledger
+from nars.settings import DigitsSettings, TrainSettings
+from nars.spaces.architecture import Architecture
+from nars.training.card import load_trained
+from nars.training.weights import write_weights
+
+ROOT = Path(__file__).parents[1]
+STAGE = {"stride": 2, "kernel_first": 3, "kernel_rest": 3, "expansion_first": 2, "expansion_rest": 2, "se": True}
+CANDIDATE = {
+    "architecture": {
+        "resolution": 40,
+        "stem_width": 12,
+        "stages": [STAGE | {"width": 20, "depth": 2}, STAGE | {"width": 28, "depth": 1, "stride": 1}],
+        "head": {"expansion": 2, "width": 32},
+    },
+    "recipe": {
+        "lr": 0.03,
+        "optimizer": "sgd",
+        "ema": True,
+        "dropout": 0.1,
+        "stochastic_depth": 0.1,
+        "mixup": 0.1,
+        "weight_decay": 1e-5,
+    },
+    "predicted_accuracy": 0.5,
+}
+SHORT = ("protocol.steps_per_epoch=4", "protocol.image_scale=1.0", "trainer.accelerator=cpu")
+TIMM = ("candidate=timm:test_resnet", "recipe=middle", "recipe.stochastic_depth=0.0", "protocol.image_scale=0.25")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "train.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False)
+
+
+def run_here(*overrides: str) -> tuple[str, object]:
+    """The output and the result of the same without the seconds that a new process takes to import."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        settings = settings_from(compose("train", overrides=list(overrides)), TrainSettings)
+    output = io.StringIO()
+    work = train_candidate if settings.mode == "train" else evaluate_weights
+    result = work(settings, Console(file=output, width=300))
+    return output.getvalue(), result
+
+
+@pytest.fixture
+def candidate_file(tmp_path) -> Path:
+    file = tmp_path / "best-1.yaml"
+    file.write_text(yaml.safe_dump(CANDIDATE))
+    return file
+
+
+@pytest.fixture
+def train(candidate_file, tmp_path):
+    """A function: train the small candidate, or another, for one epoch, or more."""
+
+    def train(*overrides: str) -> tuple[str, Path]:
+        given = (f"candidate={candidate_file}", f"runs_dir={tmp_path}", "protocol.epochs=1", *SHORT, "logger=none")
+        keys = {override.split("=")[0] for override in overrides}
+        return run_here(*(o for o in given if o.split("=")[0] not in keys), *overrides)
+
+    return train
+
+
+def card_of(folder: Path) -> dict:
+    return yaml.safe_load((folder / "card.yaml").read_text())
+
+
+def test_train_writes_weights_of_the_given_candidate_and_recipe(candidate_file, tmp_path):
+    done = run(
+        f"candidate={candidate_file}", "recipe.optimizer=rmsprop", f"runs_dir={tmp_path}", "protocol.epochs=2", *SHORT
+    )
+    assert done.returncode == 0, done.stderr
+    assert "epoch 2/2: accuracy" in done.stdout
+    weights = next(tmp_path.rglob("weights.safetensors"))
+    card = card_of(weights.parent)
+    assert card["recipe"] == CANDIDATE["recipe"] | {"optimizer": "rmsprop"}
+    network = build_network(Architecture.from_dict(card["architecture"]), num_classes=10)
+    network.load_state_dict(load_file(weights))
+    assert card["params"] == sum(p.numel() for p in network.parameters())
+    assert weights.with_name("metrics.csv").read_text().count("\n") == 3
+    assert not list(tmp_path.rglob("*.ckpt"))
+    (record,) = Ledger(tmp_path / "trained" / "records.jsonl")
+    assert card["top1"] == pytest.approx(max(record.accuracies))
+    assert card["epoch"] == record.accuracies.index(max(record.accuracies)) + 1
+    assert f"top-1 accuracy {card['top1']:.4f}, top-5 {card['top5']:.4f} on 360 validation images" in done.stdout
+    assert "counted with a classifier of 10 classes (a search counts constraint.num_classes)" in done.stdout
+
+    # The card is what measuring, loading and training again need.
+    output, accuracy = run_here("mode=evaluate", f"weights={weights}")
+    assert vars(accuracy) == {key: card[key] for key in ("top1", "top5", "images")}
+    assert f"top-1 accuracy {card['top1']:.4f}" in output
+    images = torch.randn(2, 3, 40, 40)
+    assert torch.equal(load_trained(weights)(images), network.eval()(images))
+    assert card["load"] == "nars.training.card.load_trained('weights.safetensors')"
+    again = (f"candidate={weights.with_name('card.yaml')}", f"runs_dir={tmp_path}", "protocol.epochs=2", *SHORT)
+    output, folder = run_here(*again)
+    assert (folder, output.splitlines()[0]) == (weights.parent, "already trained (resume=false trains again)")
+
+
+def test_the_same_command_goes_on_unless_told_otherwise(train):
+    kept = "trainer.keep_checkpoints=true"
+    output, folder = train(kept)
+    assert "  epoch 1/1" in output
+    first = (folder / "weights.safetensors").read_bytes()
+    output, _ = train(kept)
+    assert output.startswith("already trained")
+    assert f"top-1 accuracy {card_of(folder)['top1']:.4f}" in output
+    output, same = train(kept, "protocol.epochs=2")
+    assert same == folder
+    assert "gone on after epoch 1" in output
+    assert "  epoch 2/2" in output
+    assert "  epoch 1/2" not in output
+    output, _ = train(kept, "resume=false")
+    assert "  epoch 1/1" in output
+    assert (folder / "weights.safetensors").read_bytes() == first
+
+
+def test_any_network_of_timm_with_a_recipe(train):
+    _, folder = train(*TIMM)
+    card = card_of(folder)
+    assert card["architecture"] == {"timm": "test_resnet", "resolution": 160}
+    assert card["image_size"] == 40
+    weights = folder / "weights.safetensors"
+    call = card["load"].replace("weights.safetensors", str(weights))
+    theirs = eval(call, {"timm": timm}).eval()
+    images = torch.randn(2, 3, 40, 40)
+    assert torch.equal(theirs(images), load_trained(weights)(images))
+    assert card["params"] == sum(p.numel() for p in theirs.parameters())
+    # Weights from elsewhere, without a card.
+    (folder / "card.yaml").rename(folder / "elsewhere.yaml")
+    overrides = ("mode=evaluate", f"weights={weights}", "protocol.image_scale=0.25")
+    _, accuracy = run_here(*overrides, "candidate=timm:test_resnet")
+    assert accuracy.top1 == card["top1"]
+    with pytest.raises(UserError, match=r"of another network: .* is nothing in the file and "):
+        run_here(*overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("candidate=timm:resnet1",), "candidate=timm:resnet1: timm has no model resnet1; similar: resnet18"),
+        (
+            ("candidate=timm:test_resnet", "recipe.lr=0.1"),
+            "(missing: optimizer, ema, dropout, stochastic_depth, mixup,",
+        ),
+        (
+            ("candidate=timm:densenet121", "recipe=middle", "protocol.image_scale=0.25"),
+            "set recipe.stochastic_depth=0.0",
+        ),
+        (
+            ("candidate=timm:vit_tiny_patch16_224", "recipe=middle", "protocol.image_scale=0.2"),
+            "does not take images of 45 px",
+        ),
+        (("candidate=nothing",), "candidate=nothing: no such file; give a best-N.yaml of a search, timm:<model name>,"),
+        (("weights=some.safetensors",), "weights=... is for mode=evaluate"),
+        (("mode=evaluate",), "mode=evaluate: give the weights"),
+        (("mode=evaluate", "weights=/none.safetensors"), "weights=/none.safetensors: no such file"),
+        (("teacher.weights=/none.safetensors",), "teacher.weights=/none.safetensors: no such file"),
+        (("teacher.candidate=fbnetv3_g",), "teacher.candidate needs its trained weights"),
+        (("trainer.devices=3",), "protocol.batch_size=16 is not a multiple of trainer.devices=3"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(train, overrides, message):
+    with pytest.raises(UserError) as error:
+        train("protocol.image_scale=0.25", *overrides)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_train_names_what_is_wrong_with_a_candidate(candidate_file, train):
+    broken = yaml.safe_load(candidate_file.read_text())
+    broken["recipe"]["optimizer"] = "adam"
+    candidate_file.write_text(yaml.safe_dump(broken))
+    with pytest.raises(UserError) as error:
+        train()
+    assert str(error.value) == f"{candidate_file}: recipe.optimizer: Input should be 'rmsprop' or 'sgd', given 'adam'"
+
+
+def test_a_published_network_trains_on_small_images(train):
+    """Its convolutions without padding need 49 pixels, more than a sixth of its resolution."""
+    _, folder = train("candidate=fbnetv3_b", "protocol.steps_per_epoch=1", "protocol.image_scale=0.1667")
+    assert card_of(folder)["image_size"] == 49
+
+
+def always(digit: int, weights: Path) -> None:
+    """Change the weights of a trained network so that it sees one digit in everything."""
+    network = load_trained(weights)
+    network.classifier.weight.data.zero_()
+    network.classifier.bias.data.zero_()[digit] = 20.0
+    write_weights(weights, network)
+
+
+def test_a_student_learns_from_a_teacher(train, tmp_path):
+    """All of the loss from one that sees a 3 in everything: so does the student."""
+    _, teacher = train("protocol.steps_per_epoch=1")
+    weights = teacher / "weights.safetensors"
+    always(3, weights)
+    settings = ("recipe.ema=false", "protocol.steps_per_epoch=20", f"teacher.weights={weights}")
+    _, student = train(*settings, "teacher.share=1.0")
+    images = open_data(DigitsSettings(name="digits")).val_loader(image_size=40, batch_size=360)
+    guesses = load_trained(student / "weights.safetensors")(next(iter(images))[0]).argmax(1)
+    assert (guesses == 3).all()
+    assert card_of(student)["training"]["teacher"]["share"] == 1.0
+    (teacher / "card.yaml").unlink()
+    with pytest.raises(UserError, match=r"has no card\.yaml beside it: say whose they are: teacher\.candidate="):
+        train(*settings)
+    _, same = train(*settings, "teacher.share=1.0", f"teacher.candidate={tmp_path / 'best-1.yaml'}")
+    assert same == student
+
+
+def test_weights_are_measured_on_the_classes_of_any_folder(train, tmp_path):
+    """Two of the ten digits as image files, 20 ones and 10 sevens: classes go by name, in whatever number and order."""
+    _, folder = train("protocol.steps_per_epoch=1")
+    always(7, folder / "weights.safetensors")
+    images, labels = load_digits(return_X_y=True)
+    for digit, count in ((7, 10), (1, 20)):
+        (tmp_path / "images" / str(digit)).mkdir(parents=True)
+        for i, pixels in enumerate(images[labels == digit][:count].reshape(-1, 8, 8)):
+            Image.fromarray((pixels * 15.9).astype("uint8")).save(tmp_path / "images" / str(digit) / f"{i}.png")
+    given = ("mode=evaluate", f"weights={folder / 'weights.safetensors'}", "data=folder")
+    root = f"data.root={tmp_path / 'images'}"
+    _, accuracy = run_here(*given, root)
+    assert (accuracy.images, accuracy.top1) == (30, 10 / 30)
+    (tmp_path / "images" / "7").rename(tmp_path / "images" / "seven")
+    with pytest.raises(UserError, match=r"class seven .* is none of the 10 that the weights were trained on"):
+        run_here(*given, root)
+
+
+def test_images_that_were_trained_on_are_not_measured(train, tmp_path):
+    """The folder that weights were trained on: only what was held out; another: all of it."""
+    for name in ("mine", "other"):
+        for kind in ("a", "b"):
+            (tmp_path / name / kind).mkdir(parents=True)
+            for i in range(10):
+                picture = Image.new("RGB", (40, 40), (10 * i, 100 if kind == "a" else 200, 0))
+                picture.save(tmp_path / name / kind / f"{name}{i}.png")
+    data = ("data=folder", "data.val_fraction=0.2")
+    _, folder = train(*data, f"data.root={tmp_path / 'mine'}", "protocol.steps_per_epoch=1")
+    given = ("mode=evaluate", f"weights={folder / 'weights.safetensors'}", *data)
+    for name, count in (("mine", 4), ("other", 20)):
+        _, accuracy = run_here(*given, f"data.root={tmp_path / name}")
+        assert accuracy.images == count
+    _, accuracy = run_here(*given, f"data.root={tmp_path / 'mine'}", f"data.val_root={tmp_path / 'other'}")
+    assert accuracy.images == 20
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    """A network without batch norm or anything random: the same images in the same batches give the same weights."""
+    given = (
+        "candidate=timm:test_convnext",
+        "recipe=middle",
+        *("recipe.dropout=0.0", "recipe.stochastic_depth=0.0", "recipe.mixup=0.0", "recipe.optimizer=sgd"),
+        *("protocol.epochs=2", "protocol.steps_per_epoch=5", "protocol.image_scale=0.25", "trainer.accelerator=cpu"),
+    )
+    done = run(*given, "trainer.devices=2", f"runs_dir={tmp_path / 'two'}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 2/2") == 1
+    two = next((tmp_path / "two").rglob("weights.safetensors"))
+    _, one = run_here(*given, f"runs_dir={tmp_path / 'one'}")
+    weights, expected = load_file(two), load_file(one / "weights.safetensors")
+    assert weights.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(weights[name], tensor, rtol=1e-4, atol=1e-5)
+    (mine,), (theirs,) = (Ledger(tmp_path / name / "trained" / "records.jsonl") for name in ("two", "one"))
+    assert mine.accuracies == pytest.approx(theirs.accuracies, abs=1.5 / 360)
+    assert card_of(two.parent)["top1"] == pytest.approx(max(mine.accuracies))  # every image seen once, by one process
+    assert mine.training["devices"] == 2
