@@ -45,11 +45,18 @@ class Executor(ABC):
         A job is taken from `jobs` when there is room for it; None stands for a job that is not there yet, and is asked
         for again. `on_poll` is called about twice a second while waiting. UserError from a job is raised at once.
         """
-        waiting, again, running = iter(jobs), deque(), {}
-        ended = False
+        running: dict[Future, tuple[object, int]] = {}
+        try:
+            yield from self._outcomes(iter(jobs), running, on_poll)
+        finally:
+            if running:  # left early: what still runs is for nobody
+                self.close()
+
+    def _outcomes(self, jobs: Iterator, running: dict, on_poll: Callable[[], None]) -> Iterator[Outcome]:
+        again, ended = deque(), False
         while True:
             while self._has_room(len(running)):
-                job, tries = again.popleft() if again else (next(waiting, _END), 0)
+                job, tries = again.popleft() if again else (next(jobs, _END), 0)
                 if job is None or job is _END:
                     ended = job is _END
                     break

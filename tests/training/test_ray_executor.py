@@ -89,7 +89,7 @@ def cluster(importable):
     """A head node and one more, of one CPU each."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     yield cluster, cluster.add_node(num_cpus=1)
     cluster.shutdown()
 
