@@ -23,6 +23,7 @@ class Claims:
 
     def take(self, key: str) -> bool:
         """Claim a training; False while another process has it."""
+        (self.folder / key).mkdir(parents=True, exist_ok=True)
         try:
             self._lease(key).acquire(blocking=False)
         except Timeout:
@@ -45,7 +46,5 @@ class Claims:
 
     def _lease(self, key: str) -> SoftFileLease:
         if key not in self._leases:
-            path = self.folder / key / "claim"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._leases[key] = SoftFileLease(path, lease_duration=self.lease_seconds)
+            self._leases[key] = SoftFileLease(self.folder / key / "claim", lease_duration=self.lease_seconds)
         return self._leases[key]
