@@ -525,13 +525,13 @@ class PretrainScriptSettings(StudySettings):
 class PrepareSettings(Settings):
     """`prepare_data.py`: image files into few files that are read fast, in the folder `output`.
 
-    Training images get a short side of at most `short_side` pixels, as JPEGs of `quality`. `workers` processes,
-    null = one per core.
+    Training images get a short side of at most `short_side` pixels, which a crop of 272 needs, as JPEGs of `quality`;
+    measured in experiments/data_loading. `workers` processes, null = one per core.
     """
 
     data: Annotated[FolderSettings | ImagenetSubsetSettings, Field(discriminator="name")]
     output: PathText
-    short_side: PositiveInt = 320
+    short_side: PositiveInt = 288
     quality: Annotated[int, Field(ge=1, le=100)] = 90
     workers: PositiveInt | None = None
 
