@@ -3,21 +3,33 @@
 import hydra
 from omegaconf import DictConfig
 
-from nars.configuration import one_line_errors, run_script, settings_from
+from nars.configuration import run_script, settings_from
+from nars.outcomes import Result
 from nars.settings import SearchSettings
+from nars.sweep import in_sweep, run_job
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="search")
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> float | None:
     """Compose, check, search."""
-    with one_line_errors():
-        settings = settings_from(config, SearchSettings)
+    return run_job(lambda: search(settings_from(config, SearchSettings)))
 
-        from rich.console import Console
 
-        from nars.pipeline import Search  # torch is imported here, after the settings have been checked
+def search(settings: SearchSettings) -> Result | None:
+    """The answer, also if it is known from an earlier run; None of a dry run."""
+    from rich.console import Console
 
-        Search(settings=settings, console=Console()).run()
+    from nars.reporting.presentation import present_known
+    from nars.reporting.study import known_answer
+
+    console = Console()
+    known = None if settings.dry_run else known_answer(settings)
+    if known is not None:
+        present_known(known, console, in_sweep=in_sweep())
+        return known.result
+    from nars.pipeline import Search  # torch is imported here, after the settings have been checked
+
+    return Search(settings=settings, console=console, in_sweep=in_sweep()).run()
 
 
 if __name__ == "__main__":

@@ -3,21 +3,28 @@
 import hydra
 from omegaconf import DictConfig
 
-from nars.configuration import one_line_errors, run_script, settings_from
+from nars.configuration import run_script, settings_from
+from nars.outcomes import Result
 from nars.settings import TrainSettings
+from nars.sweep import run_job
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> float | None:
     """Compose, check, train or evaluate."""
-    with one_line_errors():
-        settings = settings_from(config, TrainSettings)
+    return run_job(lambda: train(settings_from(config, TrainSettings)))
 
-        from rich.console import Console
 
-        from nars.final_training import evaluate_weights, train_candidate  # torch only after the settings are checked
+def train(settings: TrainSettings) -> Result | None:
+    """What was trained; None of weights that were measured."""
+    from rich.console import Console
 
-        (train_candidate if settings.mode == "train" else evaluate_weights)(settings, Console())
+    from nars.final_training import evaluate_weights, result_of, train_candidate  # torch, after the settings' check
+
+    if settings.mode == "evaluate":
+        evaluate_weights(settings, Console())
+        return None
+    return result_of(train_candidate(settings, Console()))
 
 
 if __name__ == "__main__":

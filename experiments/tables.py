@@ -11,8 +11,10 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence]) -> str:
 
 
 def write_found(script: str, text: str) -> None:
-    """Replace what follows the line `## Found` in the README beside `script` by `text`, and print it."""
+    """Replace the section `## Found` of the README beside `script` by `text`, and print it. What follows from
+    `## Conclusion` on was written by hand and stays."""
     readme = Path(script).with_name("README.md")
-    before, _, _ = readme.read_text().partition("\n## Found\n")
-    readme.write_text(f"{before}\n## Found\n\n{text.strip()}\n")
+    before, _, found = readme.read_text().partition("\n## Found\n")
+    _, heading, conclusion = found.partition("\n## Conclusion\n")
+    readme.write_text(f"{before}\n## Found\n\n{text.strip()}\n{heading}{conclusion}")
     print(text)

@@ -30,43 +30,51 @@ def _without_tilde(argument: str) -> str:
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """What the user can put right ends the program with one line and exit code 2, Ctrl-C with 130.
-
-    Scripts also use it inside their `hydra.main` function, because Hydra announces every exception that leaves it.
-    """
+def user_errors() -> Iterator[None]:
+    """What the user can put right becomes a UserError of one line, whoever raised it."""
     try:
         yield
-    except UserError as error:
-        _fail(str(error))
     except MissingConfigException as error:  # an OSError, too
-        _fail(_missing_option(error))
+        raise UserError(_missing_option(error)) from None
     except OSError as error:
         if disk_error(error) is None:
             raise
-        _fail(str(disk_error(error)))
+        raise disk_error(error) from None
     except (HydraException, OmegaConfBaseException) as error:
-        _fail("; ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip()))
+        raise UserError("; ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip())) from None
     except RuntimeError as error:
         unknown = str(error).partition("Unknown plugin class : ")[2]
         if not unknown:
             raise
-        _fail(f"{unknown}: this launcher or sweeper is not installed; its file in conf/hydra says what to install")
+        raise UserError(
+            f"{unknown}: this launcher or sweeper is not installed; its file in conf/hydra says what to install"
+        ) from None
     except ValueError as error:
         if "Config group override" not in str(error):  # what Hydra says of constraint=0
             raise
-        _fail("a group takes the name of an option, not a number; limits are given as constraint.max_macs=...")
+        raise UserError(
+            "a group takes the name of an option, not a number; limits are given as constraint.max_macs=..."
+        ) from None
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What the user can put right ends the program with one line and exit code 2, Ctrl-C with 130.
+
+    Also inside `hydra.main` functions (`nars.sweep.run_job`), because Hydra announces every exception that leaves one.
+    """
+    try:
+        with user_errors():
+            yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as stop:
         # Lightning turns Ctrl-C into SystemExit.
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
         print("\nstopped; all that was finished is kept, the same command goes on from here", file=sys.stderr)
         sys.exit(130)
-
-
-def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
 
 
 def _missing_option(error: MissingConfigException) -> str:

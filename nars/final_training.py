@@ -12,6 +12,7 @@ from nars.data import ImageData, open_data
 from nars.data.folder import open_whole_folder
 from nars.errors import UserError
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, network_of
+from nars.outcomes import Result
 from nars.records import Ledger, training_key
 from nars.settings import TeacherSettings, TrainSettings
 from nars.training.card import make_card, read_card, write_card
@@ -57,6 +58,16 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
         raise _diverged()
     _say(card, out, console)
     return out
+
+
+def result_of(folder: Path) -> Result | None:
+    """What lies in the folder of a training; None in all but the first of several processes."""
+    if rank_zero_only.rank > 0:
+        return None
+    card = read_card(folder / "weights.safetensors")
+    costs = {"macs": card["macs"], "params": card["params"]}
+    candidate = {"architecture": card["architecture"], "recipe": card["recipe"]}
+    return Result(accuracy=card["top1"], **costs, **candidate, folder=str(folder))
 
 
 def evaluate_weights(settings: TrainSettings, console: Console) -> Accuracy:

@@ -11,21 +11,24 @@ from rich.console import Console
 
 from nars.costs.constraint import COSTS, Constraint, check_reachable
 from nars.costs.statistics import costs
-from nars.data import open_data
+from nars.data import ImageData, open_data
+from nars.dry_run import NotKnownError, OnlyKnown, plan_of, seconds_per_image
 from nars.errors import UserError
+from nars.outcomes import Result
 from nars.predictor.predictor import Predictor
 from nars.pretraining import pretrained_predictor
 from nars.records import Ledger
+from nars.reporting.presentation import present
 from nars.reporting.progress import ProgressDisplay
 from nars.reporting.report import write_report
 from nars.reporting.study import answer_folder, write_answer, write_unfinished
 from nars.reporting.summary import SearchSummary, summary_of
-from nars.reporting.terminal import print_answer, print_round
+from nars.reporting.terminal import print_plan, print_round
 from nars.search.evolution import Evolution, evolve, random_feasible
 from nars.search.importance import permutation_importance
 from nars.search.pareto import pareto_front
 from nars.search.pool import sample_pool
-from nars.search.rounds import History, Round, run_rounds
+from nars.search.rounds import Evaluate, History, Round, run_rounds
 from nars.search.strategies import Pool, Strategy, open_strategy
 from nars.seeds import Stage, stage_seed
 from nars.settings import SearchSettings
@@ -77,12 +80,23 @@ class Search:
 
     settings: SearchSettings
     console: Console
+    in_sweep: bool = False
     started: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
     @cached_property
     def folder(self) -> Path:
         """The study's folder."""
         return Path(self.settings.runs_dir) / self.settings.study
+
+    @property
+    def split_file(self) -> Path:
+        """Which images validate."""
+        return self.folder / "split.json"
+
+    @cached_property
+    def data(self) -> ImageData:
+        """The images."""
+        return open_data(self.settings.data, split_file=self.split_file)
 
     @cached_property
     def space(self) -> JointSpace:
@@ -149,14 +163,28 @@ class Search:
         s = self.settings
         return sample_pool(self.space, self.price, self.window, s.strategy.pool_size, stage_seed(s.seed, Stage.POOL))
 
-    def run(self) -> Path:
-        """Pretrain, rounds, evolution, answer; returns the folder of the answer."""
+    def run(self) -> Result | None:
+        """Pretrain, rounds, evolution, answer; returns the best pair. A dry run shows what would be trained."""
         self.check()
+        if self.settings.dry_run:
+            return self._dry_run()
         with open_executor(self.settings.executor, train_job) as executor:
             fits = self._predictor()
-            trainer, history = self._rounds(fits, executor)
+            trainer = self._trainer(executor)
+            history = self._rounds(fits, trainer, trainer)
         evolution = self._evolve(fits, history)
         return self._answer(fits.predictor, evolution, self._summary(fits, trainer, history, evolution))
+
+    def _dry_run(self) -> None:
+        with open_executor(self.settings.executor, seconds_per_image) as executor:
+            trainer = self._trainer(executor)
+            fits = self._predictor() if len(trainer.ledger) else None  # the first round needs none
+            try:
+                self._rounds(fits, trainer, OnlyKnown(trainer))
+            except NotKnownError as missing:
+                print_plan(self.console, plan_of(missing, trainer, self.data, self.settings.strategy))
+            else:
+                self.console.print("nothing would be trained: the ledger holds all rounds of this search")
 
     def _predictor(self) -> CachedFits:
         s = self.settings
@@ -176,41 +204,39 @@ class Search:
             identity = path.name
         return CachedFits(predictor, identity=identity, folder=self.folder / "predictors")
 
-    def _rounds(self, fits: CachedFits, executor: Executor) -> tuple[CandidateTrainer, History]:
+    def _trainer(self, executor: Executor) -> CandidateTrainer:
         s = self.settings
-        split_file = self.folder / "split.json"
-        data = open_data(s.data, split_file=split_file)
-        strategy = self._strategy(fits)
-        job_values = {
-            "data": s.data,
-            "split_file": str(split_file),
-            "protocol": s.protocol,
-            "trainer": s.trainer,
-            "logger": s.logger,
-            "training": training_identity(data, s.protocol, s.trainer),
-            "study": s.study,
-            "seed": s.seed,
-        }
-        trainer = CandidateTrainer(
+        return CandidateTrainer(
             Ledger(self.folder / "records.jsonl"),
             executor,
-            job_values=job_values,
+            job_values={
+                "data": s.data,
+                "split_file": str(self.split_file),
+                "protocol": s.protocol,
+                "trainer": s.trainer,
+                "logger": s.logger,
+                "training": training_identity(self.data, s.protocol, s.trainer),
+                "study": s.study,
+                "seed": s.seed,
+            },
             price=self._price_candidate,
             folder=self.folder / "trainings",
             progress=self.progress,
         )
-        history = run_rounds(
+
+    def _rounds(self, fits: CachedFits | None, trainer: CandidateTrainer, evaluate: Evaluate) -> History:
+        s = self.settings
+        return run_rounds(
             self.space,
-            strategy,
-            trainer,
+            self._strategy(fits),
+            evaluate,
             fits,
             s.strategy,
             epochs=s.protocol.epochs,
             on_round=lambda done, history: self._after_round(done, history, fits, trainer),
         )
-        return trainer, history
 
-    def _strategy(self, fits: CachedFits) -> Strategy:
+    def _strategy(self, fits: CachedFits | None) -> Strategy:
         s = self.settings
         points, prices = self.pool
         return open_strategy(
@@ -225,8 +251,7 @@ class Search:
     def _after_round(self, done: Round, history: History, fits: CachedFits, trainer: CandidateTrainer) -> None:
         print_round(self.console, done, history)
         if trainer.trained:  # else the answer follows at once
-            folder = answer_folder(self.folder, self.constraint.label)
-            write_unfinished(folder, self._summary(fits, trainer, history))
+            write_unfinished(answer_folder(self.settings), self._summary(fits, trainer, history))
             write_report([self.folder])
 
     def _price_candidate(self, candidate: Candidate) -> tuple[float, float]:
@@ -245,7 +270,7 @@ class Search:
         rng = np.random.default_rng(stage_seed(s.seed, Stage.EVOLUTION))
         return evolve(score, self.feasible, self.space, s.strategy.evolution, rng, seeds)
 
-    def _answer(self, predictor: Predictor, evolution: Evolution, summary: SearchSummary) -> Path:
+    def _answer(self, predictor: Predictor, evolution: Evolution, summary: SearchSummary) -> Result:
         points = self._distinct(evolution.points, self.settings.strategy.answers)
         accuracy, std = predictor.predict_with_std(self.space.encode(points))
         answers = [
@@ -259,9 +284,9 @@ class Search:
             }
             for point, a, d, price in zip(points, accuracy, std, self.price(points), strict=True)
         ]
-        run = write_answer(answer_folder(self.folder, self.constraint.label), answers, summary)
-        print_answer(self.console, run, write_report([self.folder]))
-        return run.folder
+        run = write_answer(answer_folder(self.settings), answers, summary)
+        present(run, self.console, in_sweep=self.in_sweep)
+        return run.result
 
     def _distinct(self, points: np.ndarray, n: int) -> np.ndarray:
         """The n best of points (m, d), which are best first: one of each architecture, others only to make up n."""

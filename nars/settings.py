@@ -537,7 +537,10 @@ class PrepareSettings(Settings):
 
 
 class SearchSettings(StudySettings):
-    """`search.py`: `pretrained` null pretrains the encoder, or reuses what the study's folder holds."""
+    """`search.py`: `pretrained` null pretrains the encoder, or reuses what the study's folder holds.
+
+    `dry_run` says what would be trained, and trains nothing.
+    """
 
     search_space: ArchitectureSpaceSettings
     recipe_space: RecipeSpaceSettings
@@ -550,6 +553,7 @@ class SearchSettings(StudySettings):
     trainer: TrainerSettings
     logger: LoggerSettings
     pretrained: PathText | None = None
+    dry_run: bool = False
 
 
 RecipeOverrides = create_model(

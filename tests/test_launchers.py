@@ -55,6 +55,6 @@ def test_searches_that_joblib_runs_side_by_side_share_the_trainings(tmp_path):
     assert done.returncode == 0, done.stderr
     keys = [json.loads(line)["key"] for line in (tmp_path / "smoke/records.jsonl").read_text().splitlines()]
     assert len(keys) == len(set(keys)) == 8
-    trained = [int(part.split()[0]) for part in done.stdout.split("Trained ")[1:]]
+    trained = [int(part.partition(",")[0]) for part in done.stdout.split("(trained ")[1:]]
     assert sum(trained) == 8
     assert len(trained) == 2

@@ -54,7 +54,14 @@ def ledger(runs: Path) -> list[dict]:
 
 
 def answers(runs: Path) -> dict[str, str]:
-    return {file.name: file.read_text() for file in sorted((runs / "smoke" / "answers").rglob("best-*.yaml"))}
+    folder = runs / "smoke" / "answers"
+    return {str(file.relative_to(folder)): file.read_text() for file in sorted(folder.rglob("best-*.yaml"))}
+
+
+def answered(runs: Path, pattern: str) -> dict:
+    """The only file of that name in the answers."""
+    [file] = (runs / "smoke" / "answers").glob(pattern)
+    return yaml.safe_load(file.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +81,11 @@ def test_ends_with_a_table_files_and_how_far_to_trust_them(finished):
     assert "Kendall tau" in output
     assert len(ledger(runs)) == 8
     files = answers(runs)
-    assert list(files) == [f"best-{i}.yaml" for i in range(1, 6)]
+    assert [Path(name).name for name in files] == [f"best-{i}.yaml" for i in range(1, 6)]
     best = [yaml.safe_load(text) for text in files.values()]
     assert all(answer["macs"] <= 2e6 for answer in best)
     assert [a["predicted_accuracy"] for a in best] == sorted((a["predicted_accuracy"] for a in best), reverse=True)
-    summary = yaml.safe_load((runs / "smoke/answers/macs-max-2M/search.yaml").read_text())
+    summary = answered(runs, "macs-max-2M-*/search.yaml")
     assert [r["round"] for r in summary["rounds"]] == [1, 2]
     assert summary["held_out_ranking"]["candidates"] == 4
     assert len(summary["early_stop"]["correlation_by_epoch"]) == 2
@@ -211,14 +218,39 @@ def test_a_full_disk_ends_the_search_with_what_to_do(finished, mount_disk, capsy
     assert ledger(disk) == []
 
 
-def test_another_constraint_trains_nothing(finished):
+def test_a_sweep_over_constraints_trains_nothing_and_ends_with_all_answers(finished):
     runs, _ = finished
-    done = run("-m", "constraint.max_macs=1.0e6,1.5e6", runs=runs)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Trained 0 candidates") == 2
+    done = run("-m", "constraint.max_macs=1.0e6,1000,1.5e6", runs=runs)
+    assert done.returncode == 1
+    assert done.stdout.count("(trained 0, reused 8)") == 2
     assert len(ledger(runs)) == 8
-    small = yaml.safe_load((runs / "smoke/answers/macs-max-1M/best-1.yaml").read_text())
-    assert small["macs"] <= 1.0e6
+    assert answered(runs, "macs-max-1M-*/best-1.yaml")["macs"] <= 1.0e6
+    # What failed is said where it happened and at the end; the others are put together.
+    assert done.stderr.startswith("error: constraint macs <= 1k cannot be met")
+    assert "job 1 failed (experiment=smoke" in done.stdout
+    assert "1 of 3 jobs failed; the same command tries them again and reuses what is finished" in done.stdout
+    page = Path(done.stdout.rpartition("Report of the sweep: ")[2].strip())
+    assert "cannot be met" in page.read_text()
+    assert (runs / "smoke" / "report.html").stat().st_mtime > page.stat().st_mtime - 60
+
+
+def test_a_known_answer_is_shown_without_importing_torch(finished):
+    runs, output = finished
+    before = answers(runs)
+    arguments = command(runs=runs)
+    again = subprocess.run(
+        [arguments[0], "-X", "importtime", *arguments[1:]], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "answered already; to search again, remove " in again.stdout
+    assert output[output.index("Best architecture") :] == again.stdout[again.stdout.index("Best architecture") :]
+    assert "| torch" not in again.stderr
+    assert answers(runs) == before
+
+
+def test_another_seed_leaves_the_answer_of_the_first(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    run_here("seed=1", "protocol.epochs=1", "protocol.steps_per_epoch=1", "strategy.rounds=1", runs=tmp_path)
+    assert len(answers(tmp_path)) == 10
 
 
 @pytest.mark.parametrize("strategy", ["paper", "random", "evolution", "tpe"])
@@ -229,8 +261,8 @@ def test_every_strategy_answers_from_search_py(strategy, finished, tmp_path):
     shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
     output = run_here(f"strategy={strategy}", "protocol.epochs=1", "protocol.steps_per_epoch=2", runs=tmp_path)
     assert "It ranked 4 candidates before they were trained" in output
-    assert answers(tmp_path)["best-1.yaml"]
-    summary = yaml.safe_load((tmp_path / "smoke" / "answers" / "macs-max-2M" / "search.yaml").read_text())
+    summaries = [yaml.safe_load(file.read_text()) for file in tmp_path.rglob("search.yaml")]
+    [summary] = [summary for summary in summaries if summary["settings"]["protocol"]["epochs"] == 1]
     assert summary["settings"]["strategy"]["name"] == {"paper": "nars"}.get(strategy, strategy)
 
 

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.io import ImageReadMode, decode_jpeg
+from torchvision.transforms import InterpolationMode
 
 from experiments.data_loading.measuring import cpu_milliseconds, tree_cpu_seconds, tree_memory
 from experiments.data_loading.stores import STORES, bytes_on_disk
@@ -30,6 +31,8 @@ from nars.data.reading import decode
 SHORT_SIDE, QUALITY = 288, 90
 FORMS = ((256, 90), (288, 90), (320, 80), (320, 90), (320, 95), (384, 90))
 BATCH = 50
+FILL = tuple(round(255 * mean) for mean in IMAGENET_DEFAULT_MEAN)
+PLAIN = "ImageFolder, 224"
 
 
 def linked(photos: Path, folder: Path, copies: int) -> ImageFiles:
@@ -144,16 +147,19 @@ def stores_table(path: Path, info: ShardInfo, folder: Path, rounds: int) -> str:
 
 
 def torchvision_loader(
-    folder: Path, *, image_size: int, policy: str | None, normalised: bool, workers: int
+    folder: Path, *, image_size: int, policy: type[transforms.AutoAugment] | None, output: str, workers: int
 ) -> DataLoader:
-    """ImageFolder, RandomResizedCrop, flip and a policy; floats, normalised if asked, else bytes."""
-    policies = {None: [], "autoaugment": [transforms.AutoAugment()], "randaugment": [transforms.RandAugment()]}
-    end = [transforms.ToTensor(), transforms.Normalize(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)]
+    """ImageFolder, RandomResizedCrop, flip, a policy as ours uses it; then floats, normalised floats, or bytes."""
+    ends = {
+        "bytes": [transforms.PILToTensor()],
+        "floats": [transforms.ToTensor()],
+        "normalised": [transforms.ToTensor(), transforms.Normalize(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)],
+    }
     steps = [
         transforms.RandomResizedCrop(image_size),
         transforms.RandomHorizontalFlip(),
-        *policies[policy],
-        *(end if normalised else [transforms.PILToTensor()]),
+        *([policy(interpolation=InterpolationMode.BILINEAR, fill=FILL)] if policy else []),
+        *ends[output],
     ]
     return DataLoader(
         ImageFolder(str(folder), transforms.Compose(steps)),
@@ -165,20 +171,21 @@ def torchvision_loader(
 
 
 def loaders(folder: Path, data: ImageFiles, prepared: Prepared, workers: int) -> dict[str, DataLoader]:
-    """All that are compared; the first is what the others are compared with."""
-    theirs = partial(torchvision_loader, folder, workers=workers)
+    """All that are compared."""
+    theirs = partial(torchvision_loader, folder, image_size=224, workers=workers)
     given = {"batch_size": BATCH, "seed": 0, "workers": workers}
     return {
-        "ImageFolder, 224, bytes": theirs(image_size=224, policy=None, normalised=False),
-        "ImageFolder, 224, normalised floats": theirs(image_size=224, policy=None, normalised=True),
-        "ImageFolder, 224, AutoAugment, bytes": theirs(image_size=224, policy="autoaugment", normalised=False),
-        "ImageFolder, 224, RandAugment, bytes": theirs(image_size=224, policy="randaugment", normalised=False),
+        PLAIN: theirs(policy=None, output="floats"),
+        "ImageFolder, 224, normalised": theirs(policy=None, output="normalised"),
+        "ImageFolder, 224, bytes": theirs(policy=None, output="bytes"),
+        "ImageFolder, 224, AutoAugment": theirs(policy=transforms.AutoAugment, output="floats"),
+        "ImageFolder, 224, RandAugment": theirs(policy=transforms.RandAugment, output="floats"),
         "ours, original files, 224": data.train_loader(image_size=224, augmentation="standard", **given),
         "ours, prepared, 224": prepared.train_loader(image_size=224, augmentation="standard", **given),
         "ours, prepared, 248": prepared.train_loader(image_size=248, augmentation="standard", **given),
         "ours, prepared, 272": prepared.train_loader(image_size=272, augmentation="standard", **given),
-        "ours, prepared, 224, autoaugment": prepared.train_loader(image_size=224, augmentation="autoaugment", **given),
-        "ours, prepared, 224, randaugment": prepared.train_loader(image_size=224, augmentation="randaugment", **given),
+        "ours, prepared, 224, AutoAugment": prepared.train_loader(image_size=224, augmentation="autoaugment", **given),
+        "ours, prepared, 224, RandAugment": prepared.train_loader(image_size=224, augmentation="randaugment", **given),
         "ours, prepared, validation at 224": prepared.val_loader(image_size=224, batch_size=BATCH, workers=workers),
     }
 
@@ -192,9 +199,10 @@ def loaders_table(compared: dict[str, DataLoader], rounds: int) -> str:
             images = sum(len(labels) for _, labels in loader)
             rates[name].append(images / (time.perf_counter() - begin))
             cpu[name].append(1000 * (tree_cpu_seconds() - cpu_begin) / images)
-    base = next(iter(compared))
     rows = []
     for name in compared:
+        policy = name.rpartition(", ")[2]
+        base = f"{PLAIN}, {policy}" if "Augment" in policy else PLAIN
         wall, milliseconds = (np.array(values[name][1:]) for values in (rates, cpu))  # the first round starts workers
         ratio, cpu_ratio = wall / np.array(rates[base][1:]), np.array(cpu[base][1:]) / milliseconds
         rows.append(

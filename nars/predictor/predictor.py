@@ -11,7 +11,7 @@ from scipy.stats import kendalltau
 from nars.errors import UserError
 from nars.predictor.model import AccuracyModel, folds, left_out
 from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder, ProxyNetwork, accuracy_loss, proxy_loss
-from nars.predictor.phases import Batches, minimise
+from nars.predictor.phases import Batches, minimise, one_thread
 from nars.predictor.process import GaussianProcess
 from nars.predictor.storage import AGAIN, check_settings, check_specification, read, write
 from nars.predictor.targets import Targets
@@ -174,6 +174,7 @@ class Predictor:
         mean, low, high = self._in_chunks(x, ends)
         return mean, (high - low) / 2
 
+    @one_thread()
     @torch.inference_mode()
     def draws(self, x: np.ndarray, n: int, *, seed: int) -> np.ndarray:
         """n joint samples float64 (n, rows) of the accuracies of encoded points x (rows, f); UserError before `fit`.
@@ -286,6 +287,7 @@ class Predictor:
         if self._model is None:
             raise UserError("the predictor has not been fitted to any accuracy yet")
 
+    @one_thread()
     @torch.inference_mode()
     def _in_chunks(self, x: np.ndarray, of: Callable[[torch.Tensor, torch.Tensor], tuple]) -> list[np.ndarray]:
         """Accuracies float64 (n,) of each target (n,) that `of` returns for features and features with statistics."""

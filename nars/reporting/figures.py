@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 from nars.reporting.describe import recipe_line, shown
 from nars.reporting.escape import escaped
 from nars.reporting.sections import Section, Trained
+from nars.reporting.sweep import Row, Sweep
 
 ROUND_COLORS = ("#4c8dd6", "#e07b39", "#3fa66f", "#b366cc", "#c9a227", "#d1577f", "#2ba6b8", "#8a7ce0")
 GREY, ANSWER = "#8b929c", "#e0453a"
@@ -125,6 +126,35 @@ def _answers(figure: go.Figure, section: Section) -> None:
             text=[escaped(run.summary.constraint) for run, _ in answers],
             hovertemplate="predicted %{y:.3f}<br>%{x:.4s} MACs<br>%{text}<extra>answer</extra>",
         )
+
+
+def front_of_searches(sweep: Sweep) -> go.Figure:
+    """The best pair of every search of a sweep over its MACs, and the front of them."""
+    figure = _figure(380)
+    front = sorted((row.best.macs, row.accuracy) for row in sweep.rows if sweep.on_front(row))
+    line = {"color": GREY, "width": 2, "shape": "hv", "dash": "dot"}
+    figure.add_scatter(x=[m for m, _ in front], y=[a for _, a in front], mode="lines", name="front", line=line)
+    above, below = zip(*(_spread(row) for row in sweep.rows), strict=True)
+    figure.add_scatter(
+        x=[row.best.macs for row in sweep.rows],
+        y=[row.accuracy for row in sweep.rows],
+        error_y={"array": above, "arrayminus": below, "thickness": 1, "width": 3},
+        mode="markers",
+        name="best pair",
+        marker={"color": ANSWER, "size": 10, "symbol": "star"},
+        text=[f"{escaped(row.name)}<br>{escaped(recipe_line(row.best.recipe))}" for row in sweep.rows],
+        hovertemplate="predicted %{y:.3f}<br>%{x:.4s} MACs<br>%{text}<extra></extra>",
+    )
+    figure.update_xaxes(title="MACs", tickformat="~s")
+    figure.update_yaxes(title="predicted accuracy")
+    return figure
+
+
+def _spread(row: Row) -> tuple[float, float]:
+    """How far the bar reaches above and below the median: over seeds, or one standard deviation."""
+    if len(row.results) > 1:
+        return max(row.accuracies) - row.accuracy, row.accuracy - min(row.accuracies)
+    return row.best.predicted_std or 0.0, row.best.predicted_std or 0.0
 
 
 def predicted_against_measured(section: Section) -> go.Figure | None:

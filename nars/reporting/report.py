@@ -10,15 +10,23 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from nars.costs.constraint import short_number
-from nars.reporting.describe import architecture_strip, differences, differing, duration, limits, recipe_value, shown
-from nars.reporting.figures import figures_of
+from nars.reporting.describe import (
+    architecture_strip,
+    differences,
+    differing,
+    duration,
+    limits,
+    recipe_line,
+    recipe_value,
+    shown,
+)
+from nars.reporting.figures import figures_of, front_of_searches
 from nars.reporting.files import write_whole
 from nars.reporting.sections import Section, sections_of
 from nars.reporting.strip import HEIGHT, strip_of
-from nars.reporting.study import Run, read_study
+from nars.reporting.study import REPORT, Run, read_study
+from nars.reporting.sweep import Sweep
 from nars.reporting.trust import outside_sentence, prediction_sentences, trust_sentences
-
-NAME = "report.html"
 
 
 def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
@@ -28,14 +36,15 @@ def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
     """
     folders = [Path(folder) for folder in folders]
     if output is None:
-        output = (folders[0] if len(folders) == 1 else Path(os.path.commonpath(folders))) / NAME
+        output = (folders[0] if len(folders) == 1 else Path(os.path.commonpath(folders))) / REPORT
     write_whole(output, html_of([section for folder in folders for section in sections_of(read_study(folder))]))
     return output
 
 
-def html_of(sections: Sequence[Section]) -> str:
-    """The page."""
-    figures = {f"{name}-{i}": f for i, section in enumerate(sections) for name, f in figures_of(section).items()}
+def html_of(sections: Sequence[Section], *, title: str | None = None, sweep: Sweep | None = None) -> str:
+    """The page; that of a sweep begins with its searches."""
+    figures = {"sweep": front_of_searches(sweep)} if sweep else {}
+    figures |= {f"{name}-{i}": f for i, section in enumerate(sections) for name, f in figures_of(section).items()}
     environment = Environment(
         loader=PackageLoader("nars.reporting", "page"),
         autoescape=True,
@@ -49,10 +58,13 @@ def html_of(sections: Sequence[Section]) -> str:
         "duration": duration,
         "limits": limits,
         "strip_words": architecture_strip,
+        "recipe_line": recipe_line,
         "settings": lambda settings: yaml.safe_dump(settings, sort_keys=False),
     }
     return environment.get_template("report.html.jinja").render(
+        title=title or ", ".join(section.name for section in sections),
         sections=sections,
+        sweep=sweep,
         answers=[row for section in sections for run in section.runs for row in answer_rows(run, section, sections)],
         runs=[run for section in sections for run in section.runs],
         trust=trust_sentences,

@@ -7,13 +7,26 @@ from pathlib import Path
 
 import yaml
 
+from nars.costs.constraint import Constraint
 from nars.errors import UserError
+from nars.outcomes import Result
 from nars.records import Ledger, Record
 from nars.reporting.files import write_whole
 from nars.reporting.summary import SearchSummary
-from nars.settings import parse
+from nars.settings import SearchSettings, parse
+from nars.spaces.candidate import content_key
 
-SUMMARY, UNFINISHED = "search.yaml", "unfinished.yaml"
+SUMMARY, UNFINISHED, REPORT = "search.yaml", "unfinished.yaml", "report.html"
+
+# Settings that decide neither what is trained nor what is answered.
+NO_PART_IN_ANSWER = {
+    "study": True,
+    "runs_dir": True,
+    "dry_run": True,
+    "executor": True,
+    "logger": True,
+    "trainer": {"accelerator", "loader_workers", "checkpoint_every", "keep_checkpoints"},
+}
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it was built in: ten times as fast
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -32,6 +45,21 @@ class Run:
         """Whether the search has ended with an answer."""
         return bool(self.answers)
 
+    @property
+    def study(self) -> Path:
+        """The study's folder."""
+        return self.folder.parents[1]
+
+    @property
+    def result(self) -> Result:
+        """The best pair."""
+        best = self.answers[0]
+        return Result(
+            accuracy=best["predicted_accuracy"],
+            **{key: best[key] for key in ("predicted_std", "macs", "params", "architecture", "recipe")},
+            folder=str(self.folder),
+        )
+
     def answer_file(self, rank: int) -> Path:
         """What `train.py candidate=` takes for answer `rank` (1 = best)."""
         return self.folder / f"best-{rank}.yaml"
@@ -48,9 +76,20 @@ class Study:
     begun: dict[str, tuple[float, ...]]
 
 
-def answer_folder(study: Path, label: str) -> Path:
-    """Where the answer to the constraint `label` lies."""
-    return study / "answers" / label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
+def answer_folder(settings: SearchSettings) -> Path:
+    """Where the answer of a search lies: named by its constraint and a key of all that decides the answer, so that
+    another seed or strategy has a folder of its own."""
+    content = settings.model_dump(mode="json", exclude=NO_PART_IN_ANSWER)
+    label = Constraint.of(settings.constraint).label
+    words = label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
+    return Path(settings.runs_dir) / settings.study / "answers" / f"{words}-{content_key(content)[:6]}"
+
+
+def known_answer(settings: SearchSettings) -> Run | None:
+    """The run that answered these settings before; None if there is none, or some of its trainings failed."""
+    file = answer_folder(settings) / SUMMARY
+    runs = _read_run(file) if file.exists() else []
+    return next((run for run in runs if run.finished and not (run.summary.work and run.summary.work.failed)), None)
 
 
 def write_answer(folder: Path, answers: Sequence[dict], summary: SearchSummary) -> Run:

@@ -1,6 +1,8 @@
 """The words and tables of the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -8,10 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from nars.costs.constraint import short_number
-from nars.reporting.describe import architecture_strip, differences, limits, recipe_line
+from nars.reporting.describe import architecture_strip, differences, duration, limits, recipe_line
 from nars.reporting.study import Run
 from nars.reporting.trust import trust_sentences
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
+
+if TYPE_CHECKING:
+    from nars.dry_run import Plan  # imports torch
 
 ROWS = 5  # answers shown; the report has all of them
 
@@ -51,7 +56,47 @@ def _shown(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.2f}"
 
 
-def print_answer(console: Console, run: Run, report: str) -> None:
+def print_plan(console: Console, plan: "Plan") -> None:
+    """What a dry run says: the candidates of the next round, and how long it and the rounds after it would take."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("candidate", "MACs", "params", "training"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("stages (width x depth) and recipe")
+    for job in plan.jobs:
+        words = Text(architecture_strip(job.architecture) + "\n" + recipe_line(job.recipe))
+        takes = "reused" if job.key in plan.known else duration(plan.seconds(job))
+        table.add_row(job.candidate.name, short_number(job.macs), short_number(job.params), takes, words)
+    console.print(table)
+    new = [plan.seconds(job) for job in plan.jobs if job.key not in plan.known]
+    lines = [
+        f"Round {plan.number} would train {len(new)} candidates for {plan.epochs} epochs and reuse {len(plan.known)}: "
+        f"{duration(sum(new))} of training in one worker ({plan.measured})."
+    ]
+    if plan.later:
+        later = plan.later * sum(new) / len(new)
+        lines.append(f"The rounds after it would train {plan.later} more: at most {duration(later)}.")
+    console.print(" ".join(lines), highlight=False, markup=False)
+
+
+def print_answer_line(console: Console, run: Run) -> None:
+    """The best pair in one line, for one of many searches."""
+    best, work = run.answers[0], run.summary.work
+    trained = f" (trained {work.trained}, reused {work.reused})" if work else ""
+    console.print(
+        f"{limits(run.summary.constraint)}: predicted {predicted(best)}, {short_number(best['macs'])} MACs, "
+        f"{short_number(best['params'])} params{trained}: {run.answer_file(1)}",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+
+
+def predicted(answer: Mapping) -> str:
+    """The predicted accuracy and its standard deviation."""
+    return f"{answer['predicted_accuracy']:.3f} ± {answer['predicted_std']:.3f}"
+
+
+def print_answer(console: Console, run: Run, report: Path) -> None:
     """The last screen: the answer, how far to trust it, files, the next command; at most 25 lines of 80 columns."""
     console.print(_answers(run))
     console.print(" ".join(trust_sentences(run)), markup=False)
@@ -76,6 +121,5 @@ def _answers(run: Run) -> Table:
             words = Text(architecture_strip(answer["architecture"]) + "\n" + recipe_line(answer["recipe"]))
         else:
             words = Text(", ".join(differences(answer, best)), no_wrap=True, overflow="ellipsis")
-        predicted = f"{answer['predicted_accuracy']:.3f} ± {answer['predicted_std']:.3f}"
-        table.add_row(str(rank), predicted, short_number(answer["macs"]), short_number(answer["params"]), words)
+        table.add_row(str(rank), predicted(answer), short_number(answer["macs"]), short_number(answer["params"]), words)
     return table

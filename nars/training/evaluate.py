@@ -79,7 +79,7 @@ class CandidateTrainer:
 
     def __call__(self, candidates: Sequence[Candidate], epochs: int, *, title: str) -> Iterator[Record]:
         """One record per distinct candidate, those known first, then each as it finishes."""
-        jobs = {job.key: job for job in (self._job(candidate, epochs) for candidate in candidates)}
+        jobs = {job.key: job for job in (self.job(candidate, epochs) for candidate in candidates)}
         self.ledger.refresh()
         records = {key: self.ledger.find(key, epochs) for key in jobs}
         known = [record for record in records.values() if record is not None]
@@ -93,7 +93,8 @@ class CandidateTrainer:
         """Key of the candidate's record."""
         return training_key(candidate, self.job_values["training"], self.job_values["seed"])
 
-    def _job(self, candidate: Candidate, epochs: int) -> TrainingJob:
+    def job(self, candidate: Candidate, epochs: int) -> TrainingJob:
+        """What trains a candidate for so many epochs."""
         macs, params = self.price(candidate)
         key = self.key(candidate)
         return TrainingJob(

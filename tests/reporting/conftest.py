@@ -48,10 +48,19 @@ class StudyMaker:
         self.folder, self.predictor = folder, Mean()
         s = self.settings
         self.space = JointSpace(ArchitectureSpace(s.search_space), recipe_space(s.recipe_space))
-        self.constraint, self.window = Constraint.of(s.constraint), Constraint.of(s.strategy.window)
+        self.window = Constraint.of(s.strategy.window)
         self.ledger = Ledger(folder / "records.jsonl")
         self.weights = np.random.default_rng(s.seed).normal(size=len(self.space.columns))
         self.pool, self.prices = sample_pool(self.space, self.price, self.window, s.strategy.pool_size, s.seed)
+
+    @property
+    def constraint(self) -> Constraint:
+        return Constraint.of(self.settings.constraint)
+
+    def limit(self, max_macs: float) -> None:
+        """Ask for another constraint."""
+        constraint = self.settings.constraint.model_copy(update={"max_macs": max_macs})
+        self.settings = self.settings.model_copy(update={"constraint": constraint})
 
     def price(self, points):
         architectures, _ = self.space.split(points)
@@ -110,7 +119,7 @@ class StudyMaker:
 
     @property
     def answer_folder(self) -> Path:
-        return answer_folder(self.folder, self.constraint.label)
+        return answer_folder(self.settings)
 
     def summary(self, history, evolution=None, **changes):
         points, scores = self.pool, self.score(self.pool)

@@ -5,7 +5,8 @@ import yaml
 
 from nars.errors import UserError
 from nars.reporting.sections import sections_of
-from nars.reporting.study import read_study
+from nars.reporting.study import known_answer, read_study, write_answer
+from nars.settings import SearchSettings, parse
 
 
 def test_reads_back_what_a_search_wrote(finished, finished_run):
@@ -45,25 +46,52 @@ def test_an_unfinished_search_stays_beside_an_earlier_answer_until_it_has_its_ow
 def test_a_shorter_answer_leaves_no_file_of_a_longer_one(tiny_maker):
     maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
     history = maker.run_rounds()
-    assert len(maker.answer(history).answers) == 5
-    maker.settings = maker.settings.model_copy(
-        update={"strategy": maker.settings.strategy.model_copy(update={"answers": 2})}
-    )
-    maker.answer(history)
-    assert sorted(path.name for path in maker.answer_folder.iterdir()) == ["best-1.yaml", "best-2.yaml", "search.yaml"]
+    run = maker.answer(history)
+    assert len(run.answers) == 5
+    write_answer(run.folder, run.answers[:2], run.summary)
+    assert sorted(path.name for path in run.folder.iterdir()) == ["best-1.yaml", "best-2.yaml", "search.yaml"]
+
+
+def test_an_answer_is_known_by_all_that_decides_it_and_nothing_else(tiny_maker):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    assert known_answer(maker.settings) is None
+    run = maker.answer(maker.run_rounds())  # of which none failed
+    assert known_answer(maker.settings) == run
+    folder = maker.folder.name
+    for same in (["logger=none"], ["executor.workers=7"], ["trainer.loader_workers=1"], ["dry_run=true"]):
+        other = tiny_maker("strategy.rounds=1", "strategy.batch=4", *same, name=folder)
+        assert known_answer(other.settings) == run, same
+    for changed in (
+        ["seed=1"],
+        ["strategy.rounds=2"],
+        ["strategy=nars"],
+        ["predictor.members=2"],
+        ["constraint.max_macs=1999999"],  # has the label of 2M
+        ["constraint.num_classes=10"],
+        ["protocol.epochs=3"],
+        ["trainer.precision=bf16-mixed"],
+    ):
+        other = tiny_maker("strategy.rounds=1", "strategy.batch=4", *changed, name=folder)
+        assert known_answer(other.settings) is None, changed
+
+
+def test_an_answer_with_failed_trainings_is_looked_for_again(finished_run):
+    assert finished_run.summary.work.failed
+    settings = parse(SearchSettings, finished_run.summary.settings)
+    assert known_answer(settings) is None
 
 
 def test_runs_that_share_their_rounds_make_one_section(tiny_maker):
     maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
     history = maker.run_rounds()
     maker.answer(history)
-    maker.constraint = type(maker.constraint)(low=maker.constraint.low, high=(1e6, maker.constraint.high[1]))
+    maker.limit(1e6)
     maker.answer(history)
     (section,) = sections_of(read_study(maker.folder))
     assert [run.summary.constraint for run in section.runs] == ["macs <= 1M", "macs <= 2M"]
     assert [len(origin) for origin in section.origins] == [2]
     maker.pool, maker.prices = maker.pool[::-1], maker.prices[::-1]
-    maker.constraint = type(maker.constraint)(low=maker.constraint.low, high=(3e6, maker.constraint.high[1]))
+    maker.limit(3e6)
     maker.answer(maker.run_rounds())
     names = [section.name for section in sections_of(read_study(maker.folder))]
     assert len(names) == 2

@@ -1,0 +1,43 @@
+"""How the jobs of a sweep ended, as files in the sweep's folder."""
+
+from pathlib import Path
+
+import yaml
+
+from nars.settings import Settings, parse
+
+
+class Result(Settings):
+    """What a script found: an accuracy, predicted where `predicted_std` is given, of a candidate with its costs.
+
+    `folder` holds what was written: of a search best-1.yaml and search.yaml, of a training weights and card.yaml.
+    """
+
+    accuracy: float
+    predicted_std: float | None = None
+    macs: float
+    params: float
+    architecture: dict
+    recipe: dict
+    folder: str
+
+
+class Outcome(Settings):
+    """How job `number` of a sweep ended: with a result, or with an error."""
+
+    number: int
+    overrides: tuple[str, ...]
+    result: Result | None = None
+    error: str | None = None
+
+
+def write_outcome(folder: Path, outcome: Outcome) -> None:
+    """Write job-<number>.yaml."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"job-{outcome.number}.yaml").write_text(yaml.safe_dump(outcome.model_dump(mode="json"), sort_keys=False))
+
+
+def read_outcomes(folder: Path) -> list[Outcome]:
+    """The outcomes in a sweep's folder, by number."""
+    outcomes = [parse(Outcome, yaml.safe_load(file.read_text()), where=str(file)) for file in folder.glob("job-*.yaml")]
+    return sorted(outcomes, key=lambda outcome: outcome.number)

@@ -1,0 +1,26 @@
+"""How an answer reaches the person who asked: the report and the last screen, or a line within a sweep."""
+
+from rich.console import Console
+
+from nars.reporting.study import REPORT, Run
+from nars.reporting.terminal import print_answer, print_answer_line
+
+
+def present(run: Run, console: Console, *, in_sweep: bool) -> None:
+    """Show a new answer. A sweep makes its report at the end."""
+    if in_sweep:
+        print_answer_line(console, run)
+    else:
+        from nars.reporting.report import write_report  # Plotly takes a second
+
+        print_answer(console, run, write_report([run.study]))
+
+
+def present_known(run: Run, console: Console, *, in_sweep: bool) -> None:
+    """Show an answer that an earlier run has found."""
+    console.print(f"answered already; to search again, remove {run.folder}", soft_wrap=True, markup=False)
+    report = run.study / REPORT
+    if in_sweep or not report.exists():
+        present(run, console, in_sweep=in_sweep)
+    else:
+        print_answer(console, run, report)

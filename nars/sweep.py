@@ -1,0 +1,71 @@
+"""Jobs of scripts, alone or in a sweep (`-m`): there the others go on when one fails, and all are put together."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from nars.configuration import one_line_errors, user_errors
+from nars.errors import UserError
+from nars.outcomes import Outcome, Result, read_outcomes, write_outcome
+
+
+def run_job(job: Callable[[], Result | None]) -> float | None:
+    """Run the job of a script inside its `hydra.main` function; returns its accuracy, which sweepers optimise.
+
+    Errors end a single run in one line. In a sweep they are that job's outcome, and the others go on.
+    """
+    if not in_sweep():
+        with one_line_errors():
+            result = job()
+        return result.accuracy if result else None
+    hydra = HydraConfig.get()
+    number, overrides = int(hydra.job.num), tuple(hydra.overrides.task)
+    print(f"job {number}: {' '.join(overrides)}", flush=True)
+    result, error = _caught(job)
+    write_outcome(Path(hydra.sweep.dir), Outcome(number=number, overrides=overrides, result=result, error=error))
+    return result.accuracy if result else None
+
+
+def in_sweep() -> bool:
+    """Whether this process runs a job of a sweep."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _caught(job: Callable[[], Result | None]) -> tuple[Result | None, str | None]:
+    """The job's result, and what went wrong, which is printed."""
+    try:
+        with user_errors():
+            return job(), None
+    except UserError as error:
+        message = str(error)
+    except Exception as error:
+        traceback.print_exc()
+        message = f"{type(error).__name__}: {error}"
+    print(f"error: {message}", file=sys.stderr)
+    return None, message
+
+
+class SweepSummary(Callback):
+    """Hydra's callback that ends a sweep with a table and, of searches, a page over all its jobs.
+
+    The exit code is 1 if some jobs failed.
+    """
+
+    def on_multirun_end(self, config: DictConfig, **kwargs) -> None:
+        """See Hydra's `Callback`."""
+        folder = Path(config.hydra.sweep.dir)
+        with one_line_errors():
+            from rich.console import Console
+
+            from nars.reporting.sweep import finish_sweep
+
+            outcomes = read_outcomes(folder)
+            finish_sweep(outcomes, folder, Console())
+        if any(outcome.error for outcome in outcomes):
+            sys.exit(1)
