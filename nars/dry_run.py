@@ -15,7 +15,8 @@ from nars.records import Record
 from nars.settings import ProtocolSettings, RoundsSettings
 from nars.spaces.candidate import Candidate
 from nars.training.evaluate import CandidateTrainer
-from nars.training.run import TrainingJob, run_training
+from nars.training.job import TrainingJob
+from nars.training.run import run_training
 
 WARM_UP, STEPS = 3, 10  # optimizer steps before the clock starts, and until it stops
 BACKWARD = 3  # an image costs so many times as much to train on as to validate with

@@ -16,9 +16,9 @@ from nars.outcomes import Result
 from nars.records import Ledger, training_key
 from nars.settings import TeacherSettings, TrainSettings
 from nars.training.card import make_card, read_card, write_card
-from nars.training.checkpoint import remove_checkpoint
 from nars.training.evaluation import Accuracy, measure_accuracy, outputs_of_classes
-from nars.training.run import TeacherJob, TrainingJob, forget_state, image_size, run_training, training_identity
+from nars.training.job import TeacherJob, TrainingJob, forget_state, remove_checkpoint, training_identity
+from nars.training.run import image_size, run_training
 from nars.training.weights import load_weights
 
 

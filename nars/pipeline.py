@@ -12,7 +12,6 @@ from rich.console import Console
 from nars.costs.constraint import COSTS, Constraint, check_reachable
 from nars.costs.statistics import costs
 from nars.data import ImageData, open_data
-from nars.dry_run import NotKnownError, OnlyKnown, plan_of, seconds_per_image
 from nars.errors import UserError
 from nars.outcomes import Result
 from nars.predictor.predictor import Predictor
@@ -37,8 +36,8 @@ from nars.spaces.candidate import Candidate, JointSpace, content_key
 from nars.spaces.recipe import recipe_space
 from nars.training.evaluate import CandidateTrainer
 from nars.training.executor import Executor
+from nars.training.job import train_job, training_identity
 from nars.training.opening import open_executor
-from nars.training.run import train_job, training_identity
 
 IMPORTANCE_POINTS = 512
 
@@ -176,6 +175,8 @@ class Search:
         return self._answer(fits.predictor, evolution, self._summary(fits, trainer, history, evolution))
 
     def _dry_run(self) -> None:
+        from nars.dry_run import NotKnownError, OnlyKnown, plan_of, seconds_per_image  # imports what trains
+
         with open_executor(self.settings.executor, seconds_per_image) as executor:
             trainer = self._trainer(executor)
             fits = self._predictor() if len(trainer.ledger) else None  # the first round needs none

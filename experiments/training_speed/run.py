@@ -21,9 +21,10 @@ from nars.data import open_data
 from nars.networks.architectures import architecture_of, network_of
 from nars.settings import DigitsSettings, LocalExecutorSettings, LoggerSettings, ProtocolSettings, TrainerSettings
 from nars.spaces.recipe import Recipe
+from nars.training.job import TrainingJob
 from nars.training.local_executor import LocalExecutor
 from nars.training.optimization import build_optimizer, lr_factor
-from nars.training.run import TrainingJob, image_size, run_training
+from nars.training.run import image_size, run_training
 
 WARM_UP = 5  # steps before the clock starts
 DATA = DigitsSettings(name="digits")

@@ -81,7 +81,7 @@ def sweep_of(outcomes: Sequence[Outcome]) -> Sweep:
             groups.setdefault(_without_seed(outcome), []).append(outcome.result)
     common = set.intersection(*(set(_without_seed(outcome)) for outcome in outcomes)) if outcomes else set()
     rows = [
-        Row(name=", ".join(o for o in overrides if o not in common), results=tuple(results))
+        Row(name=", ".join(_short(o) for o in overrides if o not in common), results=tuple(results))
         for overrides, results in groups.items()
     ]
     failed = tuple(outcome for outcome in outcomes if outcome.error is not None)
@@ -90,6 +90,16 @@ def sweep_of(outcomes: Sequence[Outcome]) -> Sweep:
 
 def _without_seed(outcome: Outcome) -> tuple[str, ...]:
     return tuple(override for override in outcome.overrides if not override.startswith("seed="))
+
+
+def _short(override: str) -> str:
+    """With large numbers as 450M."""
+    key, _, value = override.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        return override
+    return f"{key}={short_number(number)}" if abs(number) >= 1000 else override
 
 
 def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:

@@ -11,7 +11,8 @@ from nars.errors import UserError
 from nars.networks.architectures import architecture_of, network_of
 from nars.records import Record
 from nars.training.evaluation import measure_accuracy
-from nars.training.run import TrainingJob, image_size
+from nars.training.job import TrainingJob
+from nars.training.run import image_size
 from nars.training.weights import load_weights
 
 IN_TIMM = ("fbnetv3_d", "fbnetv3_g")  # timm has fbnetv3_b too, but pads two of its convolutions otherwise than released

@@ -17,14 +17,10 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from nars.errors import UserError
+from nars.training.job import temporary_of
 
 SCHEMA = 1  # of the state: a change of what a training keeps makes older files unusable
 LOG = logging.getLogger(__name__)
-
-
-def checkpoint_path(folder: Path | str) -> Path:
-    """Where the training of `folder` keeps its state."""
-    return Path(folder) / "checkpoint.ckpt"
 
 
 class EpochCheckpoint(Checkpoint):
@@ -58,7 +54,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict, path, storage_options=None) -> None:
         path = Path(path)
-        temporary = _temporary(path)
+        temporary = temporary_of(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, "wb") as file:
@@ -90,17 +86,6 @@ def find_checkpoint(path: Path, *, key: str, epochs: int) -> dict | None:
         return head
     LOG.warning("checkpoint %s is not used: %s; the training starts anew", path, problem)
     return None
-
-
-def remove_checkpoint(folder: Path | str) -> None:
-    """Remove the state of the training of `folder`, if there is one."""
-    path = checkpoint_path(folder)
-    path.unlink(missing_ok=True)
-    _temporary(path).unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_suffix(".tmp")
 
 
 def _read_head(path: Path) -> dict:

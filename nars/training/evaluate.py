@@ -10,7 +10,7 @@ from nars.records import Ledger, Record, training_key
 from nars.spaces.candidate import Candidate
 from nars.training.claims import Claims
 from nars.training.executor import Executor, Outcome
-from nars.training.run import TrainingJob, forget_state
+from nars.training.job import TrainingJob, forget_state
 
 
 class Progress(Protocol):

@@ -16,78 +16,22 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from timm.layers import convert_sync_batchnorm
 from torch.utils.data import DataLoader
 
-from nars.costs.constraint import short_number
 from nars.data import ImageData, open_data
 from nars.errors import UserError
 from nars.networks.architectures import architecture_of, network_of
 from nars.networks.timm_models import TimmArchitecture
 from nars.records import Record
-from nars.settings import DataSettings, LoggerSettings, ProtocolSettings, Settings, TrainerSettings
+from nars.settings import ProtocolSettings
 from nars.spaces.architecture import Architecture
-from nars.spaces.candidate import Candidate
 from nars.spaces.recipe import Recipe
-from nars.training.checkpoint import (
-    AtomicCheckpointIO,
-    EpochCheckpoint,
-    checkpoint_path,
-    find_checkpoint,
-    remove_checkpoint,
-)
+from nars.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint, find_checkpoint
 from nars.training.epoch_log import EpochLog
+from nars.training.job import TeacherJob, TrainingJob, checkpoint_path
 from nars.training.loggers import close_logger, open_logger
 from nars.training.module import CandidateModule, Teacher
 from nars.training.weights import BestWeights, load_weights
 
 MIN_IMAGE_SIZE = 32  # networks halve the side five times
-
-
-class TeacherJob(Settings):
-    """Whom a training learns from: architecture and weights, which make `share` of its loss."""
-
-    architecture: dict
-    weights: str
-    share: float
-
-
-class TrainingJob(Settings):
-    """Everything that one training needs, in plain values, so that any process can run it.
-
-    `folder` is where the epochs' accuracies and the logger's files go; `macs` and `params` are the candidate's costs.
-    """
-
-    key: str
-    architecture: dict
-    recipe: dict
-    data: DataSettings
-    split_file: str | None
-    protocol: ProtocolSettings
-    trainer: TrainerSettings
-    logger: LoggerSettings
-    training: dict
-    study: str
-    folder: str
-    teacher: TeacherJob | None = None
-    epochs: int
-    seed: int
-    macs: float
-    params: float
-
-    @property
-    def candidate(self) -> Candidate:
-        """The candidate to train."""
-        return Candidate(architecture=self.architecture, recipe=self.recipe)
-
-
-def training_identity(data: ImageData, protocol: ProtocolSettings, trainer: TrainerSettings) -> dict:
-    """What decides the outcome of a training beside candidate, seed and epochs: part of a record and of its key."""
-    identity = {
-        "data": data.fingerprint,
-        "protocol": protocol.model_dump(mode="json", exclude={"epochs"}),
-        "precision": trainer.precision,
-    }
-    if trainer.devices > 1:
-        identity |= {"devices": trainer.devices, "sync_batchnorm": trainer.sync_batchnorm}
-    return identity
 
 
 def image_size(architecture: Architecture | TimmArchitecture, protocol: ProtocolSettings) -> int:
@@ -168,23 +112,6 @@ def _teacher(teacher: TeacherJob | None, num_classes: int) -> Teacher | None:
     network = network_of(architecture_of(teacher.architecture), num_classes=num_classes)
     load_weights(network, Path(teacher.weights))
     return Teacher(network=network.eval().to(memory_format=torch.channels_last), share=teacher.share)
-
-
-def forget_state(job: TrainingJob) -> None:
-    """Remove the checkpoint of a training whose record is kept, unless the settings keep it."""
-    if not job.trainer.keep_checkpoints:
-        remove_checkpoint(job.folder)
-
-
-def train_job(job: TrainingJob) -> Record:
-    """`run_training` for worker processes: only the record comes back. MemoryError if the GPU's memory is too small."""
-    try:
-        return run_training(job)[0]
-    except torch.OutOfMemoryError:
-        raise MemoryError(
-            f"out of GPU memory with {short_number(job.macs)} MACs, batch {job.protocol.batch_size}: lower "
-            "protocol.batch_size (the learning rate follows), or use trainer.precision=bf16-mixed"
-        ) from None
 
 
 def _loaders(job: TrainingJob, data: ImageData, side: int) -> tuple[DataLoader, DataLoader]:

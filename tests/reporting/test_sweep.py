@@ -71,7 +71,7 @@ def test_the_page_shows_the_searches_of_the_sweep_alone(searches, tmp_path):
     output = io.StringIO()
     finish_sweep([*outcomes, failed], tmp_path / "sweep", Console(file=output, width=100))
     said = output.getvalue()
-    assert "constraint.max_macs=1500000.0" in said
+    assert "constraint.max_macs=1.5M" in said
     assert "job 2 failed (constraint.max_macs=1): nothing is <that> small" in said
     assert "1 of 3 jobs failed; the same command tries them again and reuses what is finished" in said
     assert f"Report of the sweep: {tmp_path / 'sweep' / 'report.html'}" in said

@@ -6,7 +6,7 @@ import pytest
 from nars.data import open_data
 from nars.settings import DigitsSettings, LoggerSettings, ProtocolSettings, TrainerSettings
 from nars.spaces.candidate import Candidate
-from nars.training.run import TrainingJob, training_identity
+from nars.training.job import TrainingJob, training_identity
 
 RECIPE = {
     "lr": 0.025,

@@ -11,8 +11,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nars.errors import UserError
 from nars.settings import LoggerSettings, TrainerSettings
-from nars.training.checkpoint import checkpoint_path, remove_checkpoint
-from nars.training.run import forget_state, run_training
+from nars.training.job import checkpoint_path, forget_state, remove_checkpoint
+from nars.training.run import run_training
 
 EVERYTHING_RANDOM = {"dropout": 0.3, "stochastic_depth": 0.3, "mixup": 0.4}
 PROTOCOL = {"epochs": 4, "steps_per_epoch": 4, "augmentation": "standard"}

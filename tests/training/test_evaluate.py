@@ -11,7 +11,7 @@ import pytest
 from nars.records import Ledger, Record
 from nars.training.evaluate import CandidateTrainer
 from nars.training.executor import Executor, LostError
-from nars.training.run import TrainingJob, train_job
+from nars.training.job import TrainingJob, train_job
 
 FAULTY_LR = 0.0123
 

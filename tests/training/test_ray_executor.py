@@ -14,9 +14,9 @@ from nars.errors import UserError
 from nars.records import Ledger, Record
 from nars.settings import RayExecutorSettings
 from nars.training.evaluate import CandidateTrainer
+from nars.training.job import TrainingJob
 from nars.training.opening import open_executor
 from nars.training.ray_executor import RayExecutor, _places_on
-from nars.training.run import TrainingJob
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = importlib.util.find_spec("ray") is not None

@@ -14,8 +14,9 @@ from wandb.proto import wandb_internal_pb2
 from nars.data import open_data
 from nars.settings import DigitsSettings, LoggerSettings, ProtocolSettings, TrainerSettings
 from nars.spaces.architecture import Architecture
+from nars.training.job import training_identity
 from nars.training.optimization import base_lr, lr_factor
-from nars.training.run import image_size, run_training, training_identity
+from nars.training.run import image_size, run_training
 
 EVERYTHING_RANDOM = {"dropout": 0.3, "stochastic_depth": 0.3, "mixup": 0.4}
 

@@ -1,0 +1,96 @@
+"""A training as plain values, and what must be known of it without importing what trains."""
+
+from pathlib import Path
+
+from nars.costs.constraint import short_number
+from nars.data import ImageData
+from nars.records import Record
+from nars.settings import DataSettings, LoggerSettings, ProtocolSettings, Settings, TrainerSettings
+from nars.spaces.candidate import Candidate
+
+
+class TeacherJob(Settings):
+    """Whom a training learns from: architecture and weights, which make `share` of its loss."""
+
+    architecture: dict
+    weights: str
+    share: float
+
+
+class TrainingJob(Settings):
+    """Everything that one training needs, in plain values, so that any process can run it.
+
+    `folder` is where the epochs' accuracies and the logger's files go; `macs` and `params` are the candidate's costs.
+    """
+
+    key: str
+    architecture: dict
+    recipe: dict
+    data: DataSettings
+    split_file: str | None
+    protocol: ProtocolSettings
+    trainer: TrainerSettings
+    logger: LoggerSettings
+    training: dict
+    study: str
+    folder: str
+    teacher: TeacherJob | None = None
+    epochs: int
+    seed: int
+    macs: float
+    params: float
+
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate to train."""
+        return Candidate(architecture=self.architecture, recipe=self.recipe)
+
+
+def training_identity(data: ImageData, protocol: ProtocolSettings, trainer: TrainerSettings) -> dict:
+    """What decides the outcome of a training beside candidate, seed and epochs: part of a record and of its key."""
+    identity = {
+        "data": data.fingerprint,
+        "protocol": protocol.model_dump(mode="json", exclude={"epochs"}),
+        "precision": trainer.precision,
+    }
+    if trainer.devices > 1:
+        identity |= {"devices": trainer.devices, "sync_batchnorm": trainer.sync_batchnorm}
+    return identity
+
+
+def train_job(job: TrainingJob) -> Record:
+    """`run_training` for worker processes: only the record comes back. MemoryError if the GPU's memory is too small."""
+    import torch  # here, as all of Lightning: a process whose trainings are all known need not wait for it
+
+    from nars.training.run import run_training
+
+    try:
+        return run_training(job)[0]
+    except torch.OutOfMemoryError:
+        raise MemoryError(
+            f"out of GPU memory with {short_number(job.macs)} MACs, batch {job.protocol.batch_size}: lower "
+            "protocol.batch_size (the learning rate follows), or use trainer.precision=bf16-mixed"
+        ) from None
+
+
+def checkpoint_path(folder: Path | str) -> Path:
+    """Where the training of `folder` keeps its state."""
+    return Path(folder) / "checkpoint.ckpt"
+
+
+def forget_state(job: TrainingJob) -> None:
+    """Remove the checkpoint of a training whose record is kept, unless the settings keep it."""
+    if not job.trainer.keep_checkpoints:
+        remove_checkpoint(job.folder)
+
+
+def remove_checkpoint(folder: Path | str) -> None:
+    """Remove the state of the training of `folder`, if there is one."""
+    path = checkpoint_path(folder)
+    path.unlink(missing_ok=True)
+    temporary_of(path).unlink(missing_ok=True)
+
+
+def temporary_of(path: Path) -> Path:
+    """Where a file is written before it is whole."""
+    return path.with_suffix(".tmp")
