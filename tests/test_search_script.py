@@ -253,6 +253,21 @@ def test_another_seed_leaves_the_answer_of_the_first(finished, tmp_path):
     assert len(answers(tmp_path)) == 10
 
 
+def test_a_dry_run_says_what_would_be_trained_and_trains_nothing(finished, tmp_path):
+    output = run_here("dry_run=true", runs=tmp_path)
+    assert "Round 1 would train 4 candidates for 2 epochs and reuse 0: " in output
+    assert "(measured just now: " in output
+    assert "The rounds after it would train 4 more: at most " in output
+    assert ledger(tmp_path) == []
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    before = len(ledger(tmp_path))
+    assert "nothing would be trained" in run_here("dry_run=true", runs=tmp_path)
+    output = run_here("dry_run=true", "strategy.rounds=3", runs=tmp_path)
+    assert "Round 3 would train 4 candidates" in output
+    assert f"(as {before} trainings in the ledger took)" in output
+    assert len(ledger(tmp_path)) == before
+
+
 @pytest.mark.parametrize("strategy", ["paper", "random", "evolution", "tpe"])
 def test_every_strategy_answers_from_search_py(strategy, finished, tmp_path):
     """Each starts its own records; the first batch may coincide with what another strategy trained."""

@@ -1,0 +1,59 @@
+"""How long a round would take, by what trainings took before."""
+
+from pathlib import Path
+
+import pytest
+
+from nars.data import open_data
+from nars.dry_run import NotKnownError, OnlyKnown, plan_of
+from nars.records import Ledger, Record
+from nars.settings import DigitsSettings, LoggerSettings, NarsSettings, ProtocolSettings, TrainerSettings
+from nars.spaces.candidate import Candidate
+from nars.training.evaluate import CandidateTrainer
+from nars.training.job import training_identity
+
+DATA = DigitsSettings(name="digits")
+PROTOCOL, TRAINER = ProtocolSettings(epochs=4, batch_size=64), TrainerSettings()
+COSTS = {"a": 1e6, "b": 2e6, "c": 4e6}
+
+
+def candidate(name: str) -> Candidate:
+    return Candidate(architecture={"name": name}, recipe={})
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> CandidateTrainer:
+    """Without an executor: nothing may be measured."""
+    values = {"data": DATA, "split_file": None, "protocol": PROTOCOL, "trainer": TRAINER, "study": "s", "seed": 0}
+    values |= {"logger": LoggerSettings(name="none"), "training": training_identity(open_data(DATA), PROTOCOL, TRAINER)}
+    price = lambda candidate: (COSTS[candidate.architecture["name"]], 1.0)  # noqa: E731
+    return CandidateTrainer(
+        Ledger(tmp_path / "records.jsonl"), None, job_values=values, price=price, folder=tmp_path, progress=None
+    )
+
+
+def record(trainer: CandidateTrainer, name: str, *, seconds: float, epochs: int, **changes) -> Record:
+    job = trainer.job(candidate(name), epochs)
+    values = {"key": job.key, "architecture": job.architecture, "recipe": job.recipe, "training": job.training}
+    values |= {"seed": 0, "epochs": epochs, "macs": job.macs, "params": 1.0, "seconds": seconds}
+    return Record(**(values | {"status": "finished", "accuracies": (0.5,) * epochs} | changes))
+
+
+def test_time_follows_macs_and_epochs_of_the_trainings_of_the_same_kind(trainer):
+    trainer.ledger.append(record(trainer, "a", seconds=8.0, epochs=4))  # 2 s an epoch and million MACs
+    trainer.ledger.append(record(trainer, "c", seconds=999.0, epochs=4, key="other", training={"data": "other"}))
+    with pytest.raises(NotKnownError) as missing:
+        OnlyKnown(trainer)([candidate(name) for name in COSTS], 3, title="round 1")
+    rounds = NarsSettings.model_construct(rounds=4, batch=3)
+    plan = plan_of(missing.value, trainer, open_data(DATA), rounds)
+    assert [plan.seconds(job) for job in plan.jobs] == [0.0, 2 * 2 * 3, 2 * 4 * 3]
+    assert plan.known == {trainer.key(candidate("a"))}
+    assert (plan.number, plan.later) == (1, 9)
+
+
+def test_a_known_round_is_handed_out(trainer):
+    known = record(trainer, "a", seconds=8.0, epochs=4)
+    trainer.ledger.append(known)
+    assert list(OnlyKnown(trainer)([candidate("a")], 4, title="round 1")) == [known]
+    with pytest.raises(NotKnownError):  # a longer training than is known
+        OnlyKnown(trainer)([candidate("a")], 5, title="round 1")
