@@ -50,6 +50,8 @@ def user_errors() -> Iterator[None]:
             f"{unknown}: this launcher or sweeper is not installed; its file in conf/hydra says what to install"
         ) from None
     except ValueError as error:
+        if str(error).startswith("Only one of --"):  # Hydra, of its own options
+            raise UserError(str(error)) from None
         if "Config group override" not in str(error):  # what Hydra says of constraint=0
             raise
         raise UserError(

@@ -18,7 +18,7 @@ from nars.outcomes import Outcome, Result, read_outcomes, write_outcome
 def run_job(job: Callable[[], Result | None]) -> float | None:
     """Run the job of a script inside its `hydra.main` function; returns its accuracy, which sweepers optimise.
 
-    Errors end a single run in one line. In a sweep they are that job's outcome, and the others go on.
+    Errors end a single run in one line. In a sweep they are that job's outcome, an accuracy of 0, and the others go on.
     """
     if not in_sweep():
         with one_line_errors():
@@ -29,7 +29,7 @@ def run_job(job: Callable[[], Result | None]) -> float | None:
     print(f"job {number}: {' '.join(overrides)}", flush=True)
     result, error = _caught(job)
     write_outcome(Path(hydra.sweep.dir), Outcome(number=number, overrides=overrides, result=result, error=error))
-    return result.accuracy if result else None
+    return result.accuracy if result else 0.0
 
 
 def in_sweep() -> bool:

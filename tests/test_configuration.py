@@ -188,7 +188,7 @@ def test_image_files_can_be_prepared(data):
     assert (settings.data.name, settings.output, settings.short_side, settings.workers) == (
         data,
         "/prepared",
-        320,
+        288,
         None,
     )
 

@@ -1,4 +1,5 @@
-"""Sweeps spread by Hydra's launchers. Joblib really runs where it is installed; the others are only composed."""
+"""Sweeps spread by Hydra's launchers, and Optuna's sweeper. Joblib really runs where it is installed; the others are only
+composed."""
 
 import importlib.util
 import json
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
+from omegaconf import OmegaConf
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = {"joblib": "joblib", "submitit_slurm": "submitit", "ray": "ray"}
@@ -58,3 +60,24 @@ def test_searches_that_joblib_runs_side_by_side_share_the_trainings(tmp_path):
     trained = [int(part.partition(",")[0]) for part in done.stdout.split("(trained ")[1:]]
     assert sum(trained) == 8
     assert len(trained) == 2
+
+
+def test_the_sweeper_tunes_within_the_recipe_space():
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        given = ["hydra/sweeper=tune_recipe", "+recipe_space=fbnetv3"]
+        config = compose("train", overrides=given, return_hydra_config=True)
+    space = OmegaConf.to_container(config.recipe_space)
+    del space["name"]
+    wanted = {}
+    for key, values in space.items():
+        if isinstance(values, dict):
+            low, high = (round(values[end] * values["unit"], 9) for end in ("low", "high"))
+            wanted[f"recipe.{key}"] = ("interval", low, high)
+        else:
+            wanted[f"recipe.{key}"] = ("choice", *(str(value).lower() for value in values))
+    found = {}
+    for key, text in config.hydra.sweeper.params.items():
+        kind, _, values = text.rstrip(")").partition("(")
+        values = values.split(", ")
+        found[key] = (kind, *(map(float, values) if kind == "interval" else values))
+    assert found == wanted

@@ -93,13 +93,13 @@ def _without_seed(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _short(override: str) -> str:
-    """With large numbers as 450M."""
+    """With numbers as 450M and 0.0255."""
     key, _, value = override.partition("=")
     try:
         number = float(value)
     except ValueError:
         return override
-    return f"{key}={short_number(number)}" if abs(number) >= 1000 else override
+    return f"{key}={short_number(number) if abs(number) >= 1000 else f'{number:.3g}'}"
 
 
 def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
@@ -114,6 +114,9 @@ def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) ->
         again = "the same command tries them again and reuses what is finished"
         console.print(f"{len(sweep.failed)} of {sweep.jobs} jobs failed; {again}", soft_wrap=True)
     page = write_sweep_page(sweep, folder)
+    if page is None and sweep.rows:
+        best = max(sweep.rows, key=lambda row: row.accuracy)
+        console.print(f"Best: {best.name}: {best.words}, {best.best.folder}", soft_wrap=True, markup=False)
     if page is not None:
         console.print(f"Report of the sweep: {page}", soft_wrap=True, markup=False)
 

@@ -84,10 +84,14 @@ def test_the_page_shows_the_searches_of_the_sweep_alone(searches, tmp_path):
 
 
 def test_trainings_have_a_table_and_no_page(tmp_path):
-    result = Result(accuracy=0.5, macs=1e8, params=1e6, architecture={}, recipe={}, folder=str(tmp_path / "training"))
+    costs = {"macs": 1e8, "params": 1e6, "architecture": {}, "recipe": {}}
     output = io.StringIO()
-    outcomes = [Outcome(number=i, overrides=(f"recipe.lr={lr}",), result=result) for i, lr in enumerate((0.1, 0.2))]
+    outcomes = [
+        Outcome(number=i, overrides=(f"recipe.lr={lr}",), result=Result(accuracy=a, folder=str(tmp_path), **costs))
+        for i, (lr, a) in enumerate(((0.12345678, 0.5), (0.2, 0.6)))
+    ]
     finish_sweep(outcomes, tmp_path / "sweep", Console(file=output, width=100))
-    assert "recipe.lr=0.1" in output.getvalue()
+    assert "recipe.lr=0.123" in output.getvalue()
+    assert "Best: recipe.lr=0.2: 0.600, " in output.getvalue()
     assert "accuracy" in output.getvalue()
     assert not (tmp_path / "sweep").exists()
