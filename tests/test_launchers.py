@@ -1,5 +1,4 @@
-"""Sweeps spread by Hydra's launchers, and Optuna's sweeper. Joblib really runs where it is installed; the others are only
-composed."""
+"""Sweeps spread by Hydra's launchers, and by Optuna. Joblib really runs where it is installed."""
 
 import importlib.util
 import json
