@@ -29,6 +29,12 @@ def load_candidate(name: str, recipe: Mapping | None = None) -> Candidate:
     return Candidate(architecture=architecture, recipe=merged)
 
 
+def predicted_accuracy(name: str) -> float | None:
+    """What the search that wrote the YAML file predicted of its candidate; None of any other candidate."""
+    path = Path(name)
+    return read_yaml(path).get("predicted_accuracy") if path.suffix in (".yaml", ".yml") else None
+
+
 def load_architecture(name: str) -> dict:
     """The architecture alone of the candidate of that name, in plain containers."""
     return _load(name)[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from nars.candidates import load_architecture, load_candidate
+from nars.candidates import load_architecture, load_candidate, predicted_accuracy
 from nars.costs.constraint import short_number
 from nars.data import ImageData, open_data
 from nars.data.folder import open_whole_folder
@@ -14,12 +14,15 @@ from nars.errors import UserError
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, network_of
 from nars.outcomes import Result
 from nars.records import Ledger, training_key
+from nars.reporting.tracking import Notices, pairs_artifact
 from nars.settings import TeacherSettings, TrainSettings
 from nars.training.card import make_card, read_card, write_card
 from nars.training.evaluation import Accuracy, measure_accuracy, outputs_of_classes
 from nars.training.job import TeacherJob, TrainingJob, forget_state, remove_checkpoint, training_identity
+from nars.training.loggers import open_loggers, wandb_run
 from nars.training.run import image_size, run_training
 from nars.training.weights import load_weights
+from nars.wandb_run import WandbRun
 
 
 def train_candidate(settings: TrainSettings, console: Console) -> Path:
@@ -46,17 +49,23 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
         f"training {job.candidate.name} on {data.train_size:,} images of {settings.data.name} until epoch "
         f"{job.epochs}; if it is stopped, the same command goes on"
     )
-    record, _ = run_training(job, on_epoch=_EpochLines(console, job.epochs), best_weights=weights)
-    if rank_zero_only.rank > 0:
-        return out
-    if record.status == "finished":
-        card = make_card(job, record, data, weights)
-        write_card(weights, card)
+    notices = Notices(settings.logger, folder, console)
+    with open_loggers(job) as loggers:
+        notices.say_problem()
+        lines = _EpochLines(console, job.epochs)
+        record, _ = run_training(job, on_epoch=lines, best_weights=weights, loggers=loggers)
+        if rank_zero_only.rank > 0:
+            return out
+        if record.status == "finished":
+            card = make_card(job, record, data, weights)
+            write_card(weights, card)
+            _track_weights(wandb_run(loggers), Path(settings.candidate), weights, card)
     ledger.append(record)
     forget_state(job)
     if record.status == "diverged":
         raise _diverged()
     _say(card, out, console)
+    notices.say_end()
     return out
 
 
@@ -68,6 +77,16 @@ def result_of(folder: Path) -> Result | None:
     costs = {"macs": card["macs"], "params": card["params"]}
     candidate = {"architecture": card["architecture"], "recipe": card["recipe"]}
     return Result(accuracy=card["top1"], **costs, **candidate, folder=str(folder))
+
+
+def _track_weights(run: WandbRun | None, candidate: Path, weights: Path, card: dict) -> None:
+    """Show on W&B what was reached, and which search's pairs the weights come from."""
+    if run is None:
+        return
+    run.summarise({name: card[name] for name in ("top1", "top5")})
+    if candidate.parent.parent.name == "answers":
+        run.use(*pairs_artifact(candidate.parent))
+    run.give(f"weights-{weights.parent.name}", "weights", [weights, weights.with_name("card.yaml")])
 
 
 def evaluate_weights(settings: TrainSettings, console: Console) -> Accuracy:
@@ -129,7 +148,8 @@ class _EpochLines:
 
 
 def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJob:
-    candidate = load_candidate(settings.candidate, settings.recipe.model_dump(exclude_none=True))
+    overrides = settings.recipe.model_dump(exclude_none=True)
+    candidate = load_candidate(settings.candidate, overrides)
     training = training_identity(data, settings.protocol, settings.trainer)
     teacher = _teacher_job(settings.teacher, data)
     if teacher is not None:
@@ -155,6 +175,7 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
         seed=settings.seed,
         macs=macs,
         params=params,
+        predicted_accuracy=None if overrides else predicted_accuracy(settings.candidate),
     )
 
 

@@ -20,9 +20,10 @@ from nars.records import Ledger
 from nars.reporting.presentation import present
 from nars.reporting.progress import ProgressDisplay
 from nars.reporting.report import write_report
-from nars.reporting.study import answer_folder, write_answer, write_unfinished
+from nars.reporting.study import Run, answer_folder, write_answer, write_unfinished
 from nars.reporting.summary import SearchSummary, summary_of
 from nars.reporting.terminal import print_plan, print_round
+from nars.reporting.tracking import SearchTracking
 from nars.search.evolution import Evolution, evolve, random_feasible
 from nars.search.importance import permutation_importance
 from nars.search.pareto import pareto_front
@@ -45,20 +46,22 @@ IMPORTANCE_POINTS = 512
 class CachedFits:
     """A predictor for the rounds whose fits are kept as files, so that a known fit is loaded and not repeated."""
 
-    def __init__(self, predictor: Predictor, *, identity: str, folder: Path):
+    def __init__(self, predictor: Predictor, *, identity: str, folder: Path, encoder: Path):
         self.predictor = predictor
+        self.encoder = encoder  # the file that it comes from
         self._identity = identity
         self._folder = folder
+        self.file: Path | None = None  # of the fit, once there is one
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> None:
         """Fit to accuracies y (n,) of encoded points x (n, f), or load that fit."""
         content = [self._identity, self.predictor.settings.model_dump(mode="json"), x.tolist(), y.tolist()]
-        path = self._folder / f"predictor-{content_key(content)}.safetensors"
-        if path.exists():
-            self.predictor = Predictor.load(path, specification=self.predictor.specification)
+        self.file = self._folder / f"predictor-{content_key(content)}.safetensors"
+        if self.file.exists():
+            self.predictor = Predictor.load(self.file, specification=self.predictor.specification)
             return
         self.predictor.fit(x, y)
-        self.predictor.save(path)
+        self.predictor.save(self.file)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """See `Predictor.predict`."""
@@ -111,6 +114,11 @@ class Search:
     def progress(self) -> ProgressDisplay:
         """Where long work shows how far it is."""
         return ProgressDisplay(self.console)
+
+    @cached_property
+    def tracking(self) -> SearchTracking:
+        """What Weights & Biases is shown."""
+        return SearchTracking(self.settings, answer_folder(self.settings), self.console, in_sweep=self.in_sweep)
 
     def price(self, points: np.ndarray) -> np.ndarray:
         """`COSTS` float64 (n, 2) of joint points (n, d)."""
@@ -167,12 +175,15 @@ class Search:
         self.check()
         if self.settings.dry_run:
             return self._dry_run()
-        with open_executor(self.settings.executor, train_job) as executor:
-            fits = self._predictor()
-            trainer = self._trainer(executor)
-            history = self._rounds(fits, trainer, trainer)
-        evolution = self._evolve(fits, history)
-        return self._answer(fits.predictor, evolution, self._summary(fits, trainer, history, evolution))
+        with self.tracking:
+            with open_executor(self.settings.executor, train_job) as executor:
+                fits = self._predictor()
+                trainer = self._trainer(executor, fits)
+                history = self._rounds(fits, trainer, trainer)
+            evolution = self._evolve(fits, history)
+            run = self._answer(fits.predictor, evolution, self._summary(fits, trainer, history, evolution))
+            self.tracking.answer(run, history, encoder=fits.encoder, predictor=fits.file)
+        return run.result
 
     def _dry_run(self) -> None:
         from nars.dry_run import NotKnownError, OnlyKnown, plan_of, seconds_per_image  # imports what trains
@@ -201,11 +212,12 @@ class Search:
                 seed=s.seed,
                 folder=self.folder / "predictors",
                 progress=self.progress,
+                wandb=self.tracking.logger.wandb,
             )
             identity = path.name
-        return CachedFits(predictor, identity=identity, folder=self.folder / "predictors")
+        return CachedFits(predictor, identity=identity, folder=self.folder / "predictors", encoder=path)
 
-    def _trainer(self, executor: Executor) -> CandidateTrainer:
+    def _trainer(self, executor: Executor, fits: CachedFits | None = None) -> CandidateTrainer:
         s = self.settings
         return CandidateTrainer(
             Ledger(self.folder / "records.jsonl"),
@@ -215,7 +227,7 @@ class Search:
                 "split_file": str(self.split_file),
                 "protocol": s.protocol,
                 "trainer": s.trainer,
-                "logger": s.logger,
+                "logger": self.tracking.logger,
                 "training": training_identity(self.data, s.protocol, s.trainer),
                 "study": s.study,
                 "seed": s.seed,
@@ -223,6 +235,7 @@ class Search:
             price=self._price_candidate,
             folder=self.folder / "trainings",
             progress=self.progress,
+            predict=lambda candidate: self._predict(fits, candidate),
         )
 
     def _rounds(self, fits: CachedFits | None, trainer: CandidateTrainer, evaluate: Evaluate) -> History:
@@ -251,6 +264,7 @@ class Search:
 
     def _after_round(self, done: Round, history: History, fits: CachedFits, trainer: CandidateTrainer) -> None:
         print_round(self.console, done, history)
+        self.tracking.round(done, history)
         if trainer.trained:  # else the answer follows at once
             write_unfinished(answer_folder(self.settings), self._summary(fits, trainer, history))
             write_report([self.folder])
@@ -258,6 +272,11 @@ class Search:
     def _price_candidate(self, candidate: Candidate) -> tuple[float, float]:
         macs, params = self.price(self.space.locate_candidate(candidate)[None])[0]
         return float(macs), float(params)
+
+    def _predict(self, fits: CachedFits | None, candidate: Candidate) -> float | None:
+        if fits is None or fits.file is None:
+            return None
+        return float(fits.predict(self.space.encode(self.space.locate_candidate(candidate)[None]))[0])
 
     def _evolve(self, fits: CachedFits, history: History) -> Evolution:
         s = self.settings
@@ -271,7 +290,7 @@ class Search:
         rng = np.random.default_rng(stage_seed(s.seed, Stage.EVOLUTION))
         return evolve(score, self.feasible, self.space, s.strategy.evolution, rng, seeds)
 
-    def _answer(self, predictor: Predictor, evolution: Evolution, summary: SearchSummary) -> Result:
+    def _answer(self, predictor: Predictor, evolution: Evolution, summary: SearchSummary) -> Run:
         points = self._distinct(evolution.points, self.settings.strategy.answers)
         accuracy, std = predictor.predict_with_std(self.space.encode(points))
         answers = [
@@ -287,7 +306,7 @@ class Search:
         ]
         run = write_answer(answer_folder(self.settings), answers, summary)
         present(run, self.console, in_sweep=self.in_sweep)
-        return run.result
+        return run
 
     def _distinct(self, points: np.ndarray, n: int) -> np.ndarray:
         """The n best of points (m, d), which are best first: one of each architecture, others only to make up n."""

@@ -7,8 +7,9 @@ from rich.console import Console
 from nars.costs.statistics import costs
 from nars.predictor.predictor import Predictor
 from nars.reporting.progress import ProgressDisplay
+from nars.reporting.tracking import Notices, pretraining_run, track_pretraining
 from nars.seeds import Stage, stage_seed
-from nars.settings import PredictorSettings, PretrainScriptSettings
+from nars.settings import PredictorSettings, PretrainScriptSettings, WandbSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import JointSpace, content_key
 from nars.spaces.recipe import recipe_space
@@ -24,6 +25,7 @@ def pretrained_predictor(
     seed: int,
     folder: Path,
     progress: ProgressDisplay,
+    wandb: WandbSettings | None,
 ) -> tuple[Predictor, Path, dict | None]:
     """A predictor with its encoder pretrained, the file it is kept in, and the check of a pretraining done now.
 
@@ -41,8 +43,10 @@ def pretrained_predictor(
         specification=space.specification,
         seed=stage_seed(seed, Stage.PREDICTOR),
     )
-    report = None
-    if settings.pretrained:
+    if not settings.pretrained:
+        predictor.save(path)
+        return predictor, path, None
+    with pretraining_run(wandb, settings, space, path, num_classes=num_classes, seed=seed) as run:
         points = space.architecture.sample(settings.pretrain.pool_size, stage_seed(seed, Stage.PRETRAINING_POOL))
         labels = costs(space.architecture, points, STATISTICS, num_classes=num_classes)
         progress.start(f"pretraining the predictor on {len(points):,} architectures", total=100)
@@ -52,20 +56,24 @@ def pretrained_predictor(
             )
         finally:
             progress.stop()
-    predictor.save(path)
+        predictor.save(path)
+        track_pretraining(run, path, report)
     return predictor, path, report
 
 
 def pretrain_to_file(settings: PretrainScriptSettings, console: Console) -> Path:
     """What `pretrain_predictor.py` does: pretrain (or find) the encoder, say how good it is, write `output`."""
     space = JointSpace(ArchitectureSpace(settings.search_space), recipe_space(settings.recipe_space))
+    study = Path(settings.runs_dir) / settings.study
+    notices = Notices(settings.logger, study, console)
     predictor, path, report = pretrained_predictor(
         settings.predictor,
         space,
         num_classes=settings.num_classes,
         seed=settings.seed,
-        folder=Path(settings.runs_dir) / settings.study / "predictors",
+        folder=study / "predictors",
         progress=ProgressDisplay(console),
+        wandb=settings.logger.wandb,
     )
     for name, check in (report or {}).items():
         console.print(
@@ -78,4 +86,5 @@ def pretrain_to_file(settings: PretrainScriptSettings, console: Console) -> Path
         path = Path(settings.output)
         predictor.save(path)
     console.print(f"written: {path}; use it with: python search.py pretrained={path}", soft_wrap=True)
+    notices.say_end()
     return path

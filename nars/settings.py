@@ -360,13 +360,20 @@ class RayExecutorSettings(TrainingLimits):
 ExecutorSettings = Annotated[LocalExecutorSettings | RayExecutorSettings, Field(discriminator="name")]
 
 
-class LoggerSettings(Settings):
-    """Where each training's curves go (group `logger`)."""
+class WandbSettings(Settings):
+    """Weights & Biases: runs of trainings, pretrainings and searches; offline ones are kept in the study's folder."""
 
-    name: Literal["csv", "wandb", "none"]
     project: str = "nars"
     entity: str | None = None
     offline: bool = True
+
+
+class LoggerSettings(Settings):
+    """Where curves go (group `logger`): `csv` and `tensorboard` show trainings, `wandb` the whole search."""
+
+    csv: bool = False
+    tensorboard: bool = False
+    wandb: WandbSettings | None = None
 
 
 # --- predictor and search -------------------------------------------------------------------------------------
@@ -512,12 +519,19 @@ class StudySettings(Settings):
     seed: NonNegativeInt = 0
 
 
+def _shows_pretrainings(logger: LoggerSettings) -> LoggerSettings:
+    if logger.csv or logger.tensorboard:
+        raise ValueError("a pretraining is shown by logger=wandb or logger=none; csv and tensorboard show trainings")
+    return logger
+
+
 class PretrainScriptSettings(StudySettings):
     """`pretrain_predictor.py`: `output` null writes into the study's folder."""
 
     search_space: ArchitectureSpaceSettings
     recipe_space: RecipeSpaceSettings
     predictor: PredictorSettings
+    logger: Annotated[LoggerSettings, AfterValidator(_shows_pretrainings)]
     num_classes: PositiveInt = 1000
     output: PathText | None = None
 

@@ -1,6 +1,9 @@
 """The shipped spaces and candidates, for all tests; and disks that are small or cannot be written."""
 
+import json
+import struct
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,85 @@ def architecture_space(request):
 def joint(request):
     """Both shipped joint spaces in turn."""
     return request.getfixturevalue(request.param)
+
+
+class WandbFile:
+    """What an offline W&B run wrote: records by kind, and of these configuration, rows, summary and artifacts."""
+
+    def __init__(self, path: Path):
+        self.kinds = wandb_records(path)
+
+    @property
+    def run(self):
+        return self.kinds["run"][0]
+
+    @property
+    def config(self) -> dict:
+        configs = [self.run.config, *self.kinds.get("config", ())]
+        return {update.key: json.loads(update.value_json) for config in configs for update in config.update}
+
+    @property
+    def history(self) -> list[dict]:
+        """One dict per row; a table in it as `t/nrows`, `t/path`, ..."""
+        return [{key(item): json.loads(item.value_json) for item in row.item} for row in self.kinds.get("history", ())]
+
+    @property
+    def summary(self) -> dict:
+        summaries = self.kinds.get("summary", ())
+        return {key(update): json.loads(update.value_json) for summary in summaries for update in summary.update}
+
+    @property
+    def artifacts(self) -> list[tuple[str, str, bool]]:
+        """Name, type, and whether the run used it, rather than made it."""
+        return [(a.name, a.type, a.use_after_commit) for a in self.kinds.get("artifact", ())]
+
+
+def key(item) -> str:
+    return item.key or "/".join(item.nested_key)
+
+
+def wandb_records(path: Path) -> dict[str, list]:
+    """Records of a .wandb file, as far as it is written: a 7-byte header, then LevelDB log blocks of 32 KiB."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, position, message, kinds = path.read_bytes(), 7, b"", {}
+    while position + 7 <= len(data):
+        left = 32768 - position % 32768
+        if left < 7:
+            position += left
+            continue
+        _, length, part = struct.unpack("<IHB", data[position : position + 7])
+        if position + 7 + length > len(data):
+            break
+        message += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if part in (1, 4):  # whole, or last part
+            record = Record.FromString(message)
+            kind = record.WhichOneof("record_type")
+            kinds.setdefault(kind, []).append(getattr(record, kind))
+            message = b""
+    return kinds
+
+
+@pytest.fixture
+def read_wandb(monkeypatch):
+    """A function: the offline W&B runs in a study's folder by id, once their files are whole: W&B's own process writes
+    their ends after `finish`."""
+    for name in ("WANDB_MODE", "WANDB_PROJECT", "WANDB_RUN_GROUP", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def read(study: Path) -> dict[str, WandbFile]:
+        runs = {}
+        for path in study.glob("wandb/offline-run-*/*.wandb"):
+            deadline = time.monotonic() + 60
+            while "exit" not in (file := WandbFile(path)).kinds:
+                assert time.monotonic() < deadline, path
+                time.sleep(0.1)
+            assert file.run.run_id not in runs, "two files of one run"
+            runs[file.run.run_id] = file
+        return runs
+
+    return read
 
 
 @pytest.fixture

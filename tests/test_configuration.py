@@ -92,6 +92,8 @@ def rows_of(script: str) -> list[dict[str, str]]:
     }
     alone = [{"experiment": name} for name in options.pop("experiment", [])]
     options.pop("constraint", None)
+    if script == "pretrain_predictor":
+        options["logger"] = ["none", "wandb"]
     rows = [{g: o[i % len(o)] for g, o in sorted(options.items())} for i in range(max(map(len, options.values())))]
     return rows + alone
 
@@ -105,8 +107,23 @@ def test_every_option_is_valid(script, row):
             assert ArchitectureSpace(settings.search_space).name == option
         elif group == "recipe_space":
             assert recipe_space(settings.recipe_space).name == option
-        elif group in ("data", "logger"):
-            assert getattr(settings, group).name == option
+        elif group == "data":
+            assert settings.data.name == option
+        elif group == "logger":
+            chosen = {name for name, value in settings.logger if value}
+            assert chosen == {option} - {"none"}
+
+
+def test_several_loggers_at_once():
+    logger = settings_of("search", "logger=[csv,wandb]", "logger.wandb.offline=false").logger
+    assert (logger.csv, logger.tensorboard, logger.wandb.offline) == (True, False, False)
+
+
+@pytest.mark.parametrize("option", ["csv", "tensorboard"])
+def test_a_pretraining_has_no_curves_for_some_loggers(option):
+    with pytest.raises(UserError) as error:
+        settings_of("pretrain_predictor", f"logger={option}")
+    assert str(error.value).startswith("logger: a pretraining is shown by logger=wandb or logger=none")
 
 
 @pytest.mark.parametrize("option", [file.stem for file in sorted((CONF / "constraint").iterdir())])

@@ -36,7 +36,7 @@ def make_jobs(number: int, folder: str) -> list[TrainingJob]:
         "split_file": None,
         "protocol": protocol,
         "trainer": trainer,
-        "logger": LoggerSettings(name="none"),
+        "logger": LoggerSettings(),
         "training": training_identity(open_data(data), protocol, trainer),
         "study": "executor_speed",
         "epochs": 1,

@@ -77,7 +77,7 @@ def job_of(name: str, arguments, *, steps: int, folder: str) -> TrainingJob:
         split_file=None,
         protocol=protocol,
         trainer=TrainerSettings(accelerator=arguments.accelerator, precision=arguments.precision, checkpoint_every=0),
-        logger=LoggerSettings(name="none"),
+        logger=LoggerSettings(),
         training={},
         study="speed",
         folder=folder,

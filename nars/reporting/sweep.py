@@ -15,6 +15,7 @@ from nars.outcomes import Outcome, Result
 from nars.reporting.describe import architecture_strip, recipe_line
 from nars.reporting.files import write_whole
 from nars.reporting.study import REPORT, SUMMARY, read_study
+from nars.reporting.tracking import upload_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,9 @@ def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) ->
         console.print(f"Best: {best.name}: {best.words}, {best.best.folder}", soft_wrap=True, markup=False)
     if page is not None:
         console.print(f"Report of the sweep: {page}", soft_wrap=True, markup=False)
+        for study in sorted({Path(result.folder).parents[1] for row in sweep.rows for result in row.results}):
+            if line := upload_line(study):
+                console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def write_sweep_page(sweep: Sweep, folder: Path) -> Path | None:

@@ -53,7 +53,8 @@ class CandidateTrainer:
 
     Several processes may do so with one ledger at the same time: each training is claimed by one of them, and the
     others wait for its record. `job_values` are the fields of `TrainingJob` that all candidates share; `price` gives
-    (macs, params) of one. Counts what was `trained`, `reused`, and the seconds that training took.
+    (macs, params) of one, `predict` the accuracy that is expected of it, which loggers show. Counts what was
+    `trained`, `reused`, and the seconds that training took.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class CandidateTrainer:
         price: Callable[[Candidate], tuple[float, float]],
         folder: Path,
         progress: Progress,
+        predict: Callable[[Candidate], float | None] = lambda _: None,
     ):
         self.ledger = ledger
         self.executor = executor
         self.job_values = dict(job_values)
         self.price = price
+        self.predict = predict
         self.folder = folder
         self.progress = progress
         self.claims = Claims(folder)
@@ -105,6 +108,7 @@ class CandidateTrainer:
             epochs=epochs,
             macs=macs,
             params=params,
+            predicted_accuracy=self.predict(candidate),
         )
 
     def _train(self, work: Work, title: str) -> Iterator[Record]:

@@ -20,7 +20,8 @@ class TeacherJob(Settings):
 class TrainingJob(Settings):
     """Everything that one training needs, in plain values, so that any process can run it.
 
-    `folder` is where the epochs' accuracies and the logger's files go; `macs` and `params` are the candidate's costs.
+    `folder`, `trainings/<key>` of the study's, is where the epochs' accuracies and the loggers' files go; `macs` and
+    `params` are the candidate's costs, `predicted_accuracy` what was expected of it, if anything.
     """
 
     key: str
@@ -39,6 +40,7 @@ class TrainingJob(Settings):
     seed: int
     macs: float
     params: float
+    predicted_accuracy: float | None = None
 
     @property
     def candidate(self) -> Candidate:
@@ -62,10 +64,12 @@ def train_job(job: TrainingJob) -> Record:
     """`run_training` for worker processes: only the record comes back. MemoryError if the GPU's memory is too small."""
     import torch  # here, as all of Lightning: a process whose trainings are all known need not wait for it
 
+    from nars.training.loggers import open_loggers
     from nars.training.run import run_training
 
     try:
-        return run_training(job)[0]
+        with open_loggers(job) as loggers:
+            return run_training(job, loggers=loggers)[0]
     except torch.OutOfMemoryError:
         raise MemoryError(
             f"out of GPU memory with {short_number(job.macs)} MACs, batch {job.protocol.batch_size}: lower "

@@ -1,67 +1,88 @@
-"""Where the curves of one training go: CSV files, Weights & Biases, or nowhere."""
+"""Where the curves of a training go: CSV files, TensorBoard, Weights & Biases, several of them, or nowhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from nars.records import Record
+from nars.wandb_run import WandbRun, candidate_scalars, scalars
+
+
+class WandbLogger(Logger):
+    """Lightning's way to a W&B run; its own logger would let W&B's errors end the training."""
+
+    name, version = "wandb", None
+
+    def __init__(self, run: WandbRun):
+        super().__init__()
+        self.run = run
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.run.log(metrics, step)
+
+    def log_hyperparams(self, params, *args, **kwargs) -> None:
+        """Nothing: the run was begun with its configuration."""
 
 
 def flat_config(job) -> dict:
     """Scalar configuration keys of a training, for dashboards: `recipe/lr`, `arch/stage3/expansion_first`, ..."""
-    flat = {f"recipe/{key}": value for key, value in job.recipe.items()}
-    for key, value in job.architecture.items():
-        if key == "stages":
-            for i, stage in enumerate(value, start=1):
-                flat |= {f"arch/stage{i}/{name}": choice for name, choice in stage.items()}
-        elif key != "head":
-            flat[f"arch/{key}"] = value
-    flat |= {f"protocol/{key}": value for key, value in job.protocol.model_dump(mode="json").items()}
-    return flat | {"seed": job.seed, "macs": job.macs, "params": job.params, "data": job.data.name}
+    protocol = scalars(job.protocol.model_dump(mode="json"), "protocol/")
+    return candidate_scalars(job.candidate.to_dict()) | protocol | {"seed": job.seed, "data": job.data.name}
 
 
-def open_logger(job) -> Logger | None:
-    """The logger that `job.logger` names, or None."""
-    folder = Path(job.folder)
-    if job.logger.name == "csv":
-        return CSVLogger(save_dir=folder.parent, name="", version=folder.name)
-    if job.logger.name == "wandb":
-        import wandb
+@contextmanager
+def open_loggers(job) -> Iterator[list[Logger]]:
+    """The loggers that `job.logger` asks for. A W&B run, of the first of several processes, ends with the block."""
+    folder, first = Path(job.folder), rank_zero_only.rank == 0
+    where = {"save_dir": folder.parent, "name": "", "version": folder.name}
+    loggers: list[Logger] = []
+    if job.logger.csv:
+        loggers.append(CSVLogger(**where))
+    if job.logger.tensorboard:
+        for old in folder.glob("events.out.tfevents.*") if first else ():
+            old.unlink()  # what is resumed logs again what it knows
+        loggers.append(TensorBoardLogger(**where, default_hp_metric=False))
+    if job.logger.wandb is None or not first:
+        yield loggers
+        return
+    with WandbRun(
+        job.logger.wandb,
+        folder.parents[1],
+        key=job.key,
+        name=job.candidate.name,
+        job_type="candidate",
+        config=flat_config(job),
+    ) as run:
+        run.summarise({"macs": job.macs, "params": job.params, "predicted_accuracy": job.predicted_accuracy})
+        yield [*loggers, WandbLogger(run)]
 
-        folder.mkdir(parents=True, exist_ok=True)
-        logger = WandbLogger(
-            project=job.logger.project,
-            entity=job.logger.entity,
-            offline=job.logger.offline,
-            save_dir=folder,
-            id=job.key,
-            name=job.candidate.name,
-            group=job.study,
-            job_type="candidate",
-            reinit="finish_previous",
-            resume=None if job.logger.offline else "allow",
-            settings=wandb.Settings(silent=True, console="off"),
-        )
-        logger.experiment.config.update(flat_config(job), allow_val_change=True)
-        return logger
-    return None
+
+def wandb_run(loggers: Sequence[Logger]) -> WandbRun | None:
+    """The W&B run among loggers."""
+    return next((logger.run for logger in loggers if isinstance(logger, WandbLogger)), None)
 
 
 def log_known_epochs(
     logger: Logger, losses: Sequence[float], accuracies: Sequence[float], *, steps_per_epoch: int
 ) -> None:
     """Log the epochs that an earlier process trained, as it did, so that the curve of a resumed training is whole."""
-    if isinstance(logger, WandbLogger) and logger.experiment.resumed:
-        return  # the server still has them
     for epoch, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
         single = torch.tensor([loss, accuracy]).tolist()  # Lightning logs in single precision
         row = dict(zip(("loss", "accuracy"), single, strict=True)) | {"epoch": epoch}
         logger.log_metrics(row, (epoch + 1) * steps_per_epoch - 1)
 
 
-def close_logger(job) -> None:
-    """End the W&B run, so that the next training of this process gets its own."""
-    if job.logger.name == "wandb":
-        import wandb
-
-        wandb.finish()
+def log_record(loggers: Sequence[Logger], job, record: Record) -> None:
+    """Log how a training ended, for comparisons with others."""
+    accuracy = record.accuracies[-1] if record.accuracies else None
+    run = wandb_run(loggers)
+    if run is not None:
+        run.summarise({"epochs": len(record.accuracies), "status": record.status, "seconds": record.seconds})
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger) and accuracy is not None:
+            logger.log_hyperparams(flat_config(job), {"final_accuracy": accuracy})
+            logger.finalize(record.status)

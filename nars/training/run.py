@@ -5,12 +5,13 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from timm.layers import convert_sync_batchnorm
@@ -27,7 +28,7 @@ from nars.spaces.recipe import Recipe
 from nars.training.checkpoint import AtomicCheckpointIO, EpochCheckpoint, find_checkpoint
 from nars.training.epoch_log import EpochLog
 from nars.training.job import TeacherJob, TrainingJob, checkpoint_path
-from nars.training.loggers import close_logger, open_logger
+from nars.training.loggers import log_record
 from nars.training.module import CandidateModule, Teacher
 from nars.training.weights import BestWeights, load_weights
 
@@ -42,13 +43,18 @@ def image_size(architecture: Architecture | TimmArchitecture, protocol: Protocol
 
 
 def run_training(
-    job: TrainingJob, on_epoch: Callable[[int, float], None] | None = None, *, best_weights: Path | None = None
+    job: TrainingJob,
+    on_epoch: Callable[[int, float], None] | None = None,
+    *,
+    best_weights: Path | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> tuple[Record, CandidateModule]:
     """Train the job's candidate; returns its record and the trained module.
 
     A training of the same job that was killed goes on after its last checkpoint; that of this one stays, so that
     nothing is lost before the record is kept: then call `forget_state`. `on_epoch` is told the number (1 = first) and
-    accuracy of each epoch that is trained now; `best_weights` is where the weights of the best epoch are kept.
+    accuracy of each epoch that is trained now; `best_weights` is where the weights of the best epoch are kept;
+    `loggers` are those of `open_loggers`.
     Runs in the calling process; with several devices Lightning starts the others, which run the script too.
     Deterministic on a CPU: the same job gives the same accuracies to the bit, however often it was interrupted.
     """
@@ -66,7 +72,7 @@ def run_training(
     if job.trainer.checkpoint_every:
         every, seconds = job.trainer.checkpoint_every, lambda: time.monotonic() - started
         callbacks.append(EpochCheckpoint(path, key=job.key, every=every, seconds=seconds))
-    _fit(module, job, train, val, callbacks, resume_from=path if known else None)
+    _fit(module, job, train, val, callbacks, list(loggers), resume_from=path if known else None)
     record = Record(
         key=job.key,
         architecture=job.architecture,
@@ -81,6 +87,7 @@ def run_training(
         seconds=round(time.monotonic() - started, 3),
         versions={"torch": torch.__version__.split("+")[0]},
     )
+    log_record(loggers, job, record)
     return record, module
 
 
@@ -130,31 +137,27 @@ def _loaders(job: TrainingJob, data: ImageData, side: int) -> tuple[DataLoader, 
     return train, data.val_loader(image_size=side, batch_size=2 * batch_size // devices, workers=workers, **part)
 
 
-def _fit(module: CandidateModule, job: TrainingJob, train, val, callbacks: list, *, resume_from: Path | None) -> None:
+def _fit(module, job: TrainingJob, train, val, callbacks: list, loggers: list, *, resume_from: Path | None) -> None:
     trainer = job.trainer
-    logger = open_logger(job)
     if rank_zero_only.rank > 0:
         threading.Thread(target=_end_with_first_process, args=(os.getppid(),), daemon=True).start()
-    try:
-        _lightning(
-            max_epochs=job.epochs,
-            accelerator=trainer.accelerator,
-            devices=trainer.devices,
-            strategy="ddp" if trainer.devices > 1 else "auto",
-            use_distributed_sampler=False,  # the loaders know their part
-            precision=trainer.precision,
-            logger=logger or False,
-            callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
-            enable_checkpointing=trainer.checkpoint_every > 0,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            limit_train_batches=module.steps_per_epoch,
-            log_every_n_steps=1,
-        ).fit(module, train, val, ckpt_path=resume_from, weights_only=True)
-    finally:
-        close_logger(job)
+    _lightning(
+        max_epochs=job.epochs,
+        accelerator=trainer.accelerator,
+        devices=trainer.devices,
+        strategy="ddp" if trainer.devices > 1 else "auto",
+        use_distributed_sampler=False,  # the loaders know their part
+        precision=trainer.precision,
+        logger=loggers or False,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        enable_checkpointing=trainer.checkpoint_every > 0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_train_batches=module.steps_per_epoch,
+        log_every_n_steps=1,
+    ).fit(module, train, val, ckpt_path=resume_from, weights_only=True)
 
 
 def _lightning(**settings) -> pl.Trainer:

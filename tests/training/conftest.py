@@ -44,7 +44,7 @@ def job_values() -> dict:
         "split_file": None,
         "protocol": protocol,
         "trainer": trainer,
-        "logger": LoggerSettings(name="none"),
+        "logger": LoggerSettings(),
         "training": training_identity(open_data(data), protocol, trainer),
         "study": "digits-study",
         "seed": 3,

@@ -78,7 +78,7 @@ def assert_same(outcome, expected) -> None:
 def test_a_killed_training_goes_on_and_ends_the_same_to_the_bit(kill, make_job, tmp_path, optimizer, ema):
     def job(folder):
         recipe = EVERYTHING_RANDOM | {"optimizer": optimizer, "ema": ema}
-        return make_job(tmp_path / folder, recipe=recipe, protocol=PROTOCOL, logger=LoggerSettings(name="csv"))
+        return make_job(tmp_path / folder, recipe=recipe, protocol=PROTOCOL, logger=LoggerSettings(csv=True))
 
     whole = run_training(job("whole"))
     assert len(set(whole[0].accuracies)) > 1

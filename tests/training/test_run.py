@@ -1,18 +1,12 @@
 """One training: it learns, it is decided by its job, and its record says what happened."""
 
-import csv
 import json
-import struct
-import time
-from pathlib import Path
 
 import pytest
 import torch
-import wandb
-from wandb.proto import wandb_internal_pb2
 
 from nars.data import open_data
-from nars.settings import DigitsSettings, LoggerSettings, ProtocolSettings, TrainerSettings
+from nars.settings import DigitsSettings, ProtocolSettings, TrainerSettings
 from nars.spaces.architecture import Architecture
 from nars.training.job import training_identity
 from nars.training.optimization import base_lr, lr_factor
@@ -185,93 +179,3 @@ def test_what_decides_a_training_is_in_its_identity_and_the_epochs_are_not():
     assert identity() != identity(data=other)
     for key, value in {"batch_size": 32, "lr_decay": 0.9, "image_scale": 0.5, "augmentation": "none"}.items():
         assert identity() != identity(protocol=protocol.model_copy(update={key: value}))
-
-
-def test_csv_curves(make_job, tmp_path):
-    job = make_job(tmp_path / "trainings" / "k1", logger=LoggerSettings(name="csv"))
-    record, _ = run_training(job)
-    with open(tmp_path / "trainings" / "k1" / "metrics.csv") as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["accuracy"]) for row in rows] == pytest.approx(list(record.accuracies))
-    assert [int(row["epoch"]) for row in rows] == [0, 1]
-    assert all(0 < float(row["loss"]) < 10 for row in rows)
-
-
-def test_no_logger_writes_no_curves(make_job, tmp_path):
-    run_training(make_job(tmp_path))
-    assert [path.name for path in tmp_path.rglob("*")] == ["epochs.jsonl"]
-
-
-def wandb_records(path: Path, seconds: float = 60) -> dict[str, list]:
-    """Records of an offline W&B file by kind, once it is whole: W&B's own process writes its end after `finish`."""
-    deadline = time.monotonic() + seconds
-    while "exit" not in (kinds := wandb_records_so_far(path)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return kinds
-
-
-def wandb_records_so_far(path: Path) -> dict[str, list]:
-    """A 7-byte header, then LevelDB log blocks of 32 KiB."""
-    data, position, message, kinds = path.read_bytes(), 7, b"", {}
-    while position + 7 <= len(data):
-        left = 32768 - position % 32768
-        if left < 7:
-            position += left
-            continue
-        _, length, part = struct.unpack("<IHB", data[position : position + 7])
-        if position + 7 + length > len(data):
-            break
-        message += data[position + 7 : position + 7 + length]
-        position += 7 + length
-        if part in (1, 4):  # whole, or last part
-            record = wandb_internal_pb2.Record.FromString(message)
-            kind = record.WhichOneof("record_type")
-            kinds.setdefault(kind, []).append(getattr(record, kind))
-            message = b""
-    return kinds
-
-
-@pytest.mark.slow
-def test_each_training_is_a_wandb_run_of_its_own(make_job, tmp_path, monkeypatch):
-    for name in ("WANDB_MODE", "WANDB_RUN_GROUP", "WANDB_PROJECT"):
-        monkeypatch.delenv(name, raising=False)
-    jobs = [
-        make_job(
-            tmp_path / key, key=key, recipe={"lr": lr}, logger=LoggerSettings(name="wandb", project="some-project")
-        )
-        for key, lr in (("run1", 0.02), ("run2", 0.03))
-    ]
-    records = [run_training(job)[0] for job in jobs]
-    for job, record in zip(jobs, records, strict=True):
-        (file,) = (tmp_path / job.key / "wandb").glob("offline-run-*/*.wandb")
-        kinds = wandb_records(file)
-        (run,) = kinds["run"]
-        assert (run.run_id, run.project) == (job.key, "some-project")
-        assert (run.run_group, run.job_type) == ("digits-study", "candidate")
-        assert run.display_name == job.candidate.name
-        config = {update.key: json.loads(update.value_json) for c in kinds["config"] for update in c.update}
-        assert config["recipe/lr"] == job.recipe["lr"]
-        assert config["arch/stage2/expansion_first"] == 2
-        assert config["protocol/batch_size"] == 16
-        assert (config["seed"], config["macs"], config["data"]) == (3, 1.5, "digits")
-        history = [{item.nested_key[0]: json.loads(item.value_json) for item in h.item} for h in kinds["history"]]
-        assert [row["accuracy"] for row in history] == pytest.approx(list(record.accuracies))
-        assert len(kinds["exit"]) == 1
-    assert wandb.run is None
-
-
-@pytest.mark.slow
-def test_a_resumed_training_has_its_whole_curve_in_one_wandb_run(make_job, tmp_path, monkeypatch):
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    settings = {"logger": LoggerSettings(name="wandb"), "trainer": TrainerSettings(accelerator="cpu")}
-    for epochs in (1, 2):
-        record, _ = run_training(make_job(tmp_path, protocol={"epochs": epochs}, **settings))
-        (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-        if epochs == 1:
-            file.parent.rename(tmp_path / "first")  # W&B names folders by the second: the next may be the same
-    kinds = wandb_records(file)
-    assert kinds["run"][0].run_id == "k1"
-    history = [{item.nested_key[0]: json.loads(item.value_json) for item in h.item} for h in kinds["history"]]
-    assert [row["accuracy"] for row in history] == pytest.approx(list(record.accuracies))
-    assert [row["trainer/global_step"] for row in history] == [2, 5]

@@ -1,0 +1,175 @@
+"""What searches and pretrainings show on Weights & Biases, and what the terminal says about it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from nars.reporting.study import Run
+from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
+from nars.settings import LoggerSettings, PredictorSettings, SearchSettings, WandbSettings
+from nars.spaces.candidate import JointSpace, content_key
+from nars.wandb_run import WandbRun, candidate_scalars, forget_problems, problem, scalars
+
+IN_CONFIG = {"constraint", "data", "protocol", "predictor", "strategy", "trainer", "seed"}
+
+
+def upload_line(study: Path) -> str | None:
+    """The command that uploads the study's offline runs; None if all are uploaded."""
+    files = study.glob("wandb/offline-run-*/*.wandb")
+    if all(file.with_name(f"{file.name}.synced").exists() for file in files):
+        return None
+    return f"Upload to W&B: wandb sync {study}/wandb/offline-run-*"
+
+
+class Notices:
+    """Says once why W&B runs of a study are offline or incomplete, and at the end how to upload offline ones."""
+
+    def __init__(self, settings: LoggerSettings, study: Path, console: Console):
+        self.wanted, self.study, self.console, self._said = settings.wandb is not None, study, console, False
+        if self.wanted:
+            forget_problems(study)
+
+    def say_problem(self) -> None:
+        """The first problem, in one line, unless it was said before."""
+        if self.wanted and not self._said and (reason := problem(self.study)) is not None:
+            self._said = True
+            self._print(f"W&B failed ({reason}); the work goes on, its runs stay offline or end here")
+
+    def say_end(self) -> None:
+        """What is to be done with offline runs, if there are any."""
+        self.say_problem()
+        if self.wanted and (line := upload_line(self.study)):
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+class SearchTracking:
+    """The W&B run of a search, as a context manager around the search; without `logger.wandb` nothing happens.
+
+    Rounds and generations are its steps, trained candidates and ranked answers its tables. Artifacts say what was made
+    of what: records, and from them the predictor, and with it the pairs.
+    """
+
+    def __init__(self, settings: SearchSettings, answers: Path, console: Console, *, in_sweep: bool):
+        self.study = answers.parents[1]
+        self.in_sweep = in_sweep
+        self._logger = LoggerSettings() if settings.dry_run else settings.logger
+        self.notices = Notices(self._logger, self.study, console)
+        self.run = WandbRun(
+            self._logger.wandb,
+            self.study,
+            key=f"search-{content_key([self.study.name, answers.name])}",
+            name=f"{self.study.name} {answers.name}",
+            job_type="search",
+            config=_search_config(settings),
+        )
+        self.notices.say_problem()
+        for axis in ("round", "generation"):
+            self.run.define_axis(axis)
+
+    @property
+    def logger(self) -> LoggerSettings:
+        """Where trainings and pretrainings go: offline, too, if the server could not be reached."""
+        wandb = self._logger.wandb
+        if wandb is None:
+            return self._logger
+        return self._logger.model_copy(update={"wandb": wandb.model_copy(update={"offline": self.run.offline})})
+
+    def round(self, done: Round, history: History) -> None:
+        """Show what a round gave."""
+        accuracies = [r.accuracy_at(history.epoch) for r in done.records if r.status != "failed"]
+        row = {"round": done.number, "round/best": max(accuracies), "round/mean": sum(accuracies) / len(accuracies)}
+        pairs = predicted_against_measured(done, history.epoch)
+        if pairs:
+            agreement = rank_agreement(*np.array(pairs).T)
+            row |= {f"round/{key}": value for key, value in agreement.items() if value is not None}
+        self.run.log(row, step=done.number)
+        self.notices.say_problem()
+
+    def answer(self, answer: Run, history: History, *, encoder: Path, predictor: Path) -> None:
+        """Show the finished search: generations, tables, summary, artifacts."""
+        summary, best = answer.summary, answer.answers[0]
+        first = len(summary.rounds) + 1
+        for i, generation in enumerate(summary.generations):
+            values = {f"generation/{key}": value for key, value in generation.model_dump().items()}
+            self.run.log({"generation": i} | values, step=first + i)
+        last = first + len(summary.generations)
+        answers = [{"rank": rank} | _flat(a) for rank, a in enumerate(answer.answers, start=1)]
+        self.run.tables({"candidates": _candidate_rows(history), "answers": answers}, step=last)
+        work = {} if summary.work is None else scalars(summary.work.model_dump())
+        agreement = {f"held_out/{key}": value for key, value in summary.held_out_ranking.model_dump().items()}
+        self.run.summarise({key: best[key] for key in ("predicted_accuracy", "predicted_std", "macs", "params")})
+        self.run.summarise(work | agreement | {"early_stop_epoch": summary.early_stop.epoch})
+        self.run.use(f"records-{self.study.name}", "records", [self.study / "records.jsonl"])
+        self.run.use(encoder.stem, "encoder", [encoder])
+        for step in (self.run.give, self.run.use):  # made of the records, then used for the pairs
+            step(f"predictor-{self.study.name}", "predictor", [predictor])
+        self.run.give(*pairs_artifact(answer.folder))
+
+    def __enter__(self) -> "SearchTracking":
+        return self
+
+    def __exit__(self, kind, *exception) -> None:
+        self.run.__exit__(kind, *exception)
+        if self.in_sweep:  # which says the rest once, at its end
+            self.notices.say_problem()
+        elif kind is None:
+            self.notices.say_end()
+
+
+def pretraining_run(
+    settings: WandbSettings | None, predictor: PredictorSettings, space: JointSpace, file: Path, **config
+) -> WandbRun:
+    """The W&B run of a pretraining whose encoder goes to `file`, in the folder predictors/ of a study."""
+    names = {"search_space": space.architecture.name, "recipe_space": space.recipe.name}
+    values = predictor.model_dump(mode="json", exclude={"fit"})
+    return WandbRun(
+        settings,
+        file.parents[1],
+        key=file.stem,
+        name=file.stem,
+        job_type="pretraining",
+        config=scalars(values, "predictor/") | names | config,
+    )
+
+
+def track_pretraining(run: WandbRun, file: Path, report: Mapping) -> None:
+    """Show how well a pretrained encoder knows each statistic, and keep it as an artifact."""
+    run.summarise(scalars(report))
+    run.give(file.stem, "encoder", [file])
+
+
+def pairs_artifact(folder: Path) -> tuple[str, str, list[Path]]:
+    """Name, type and files of the artifact of a search's answers."""
+    return f"pairs-{folder.parents[1].name}-{folder.name}", "pairs", sorted(folder.glob("best-*.yaml"))
+
+
+def _search_config(settings: SearchSettings) -> dict:
+    names = {"search_space": settings.search_space.name, "recipe_space": settings.recipe_space.name}
+    return scalars(settings.model_dump(mode="json", include=IN_CONFIG)) | names
+
+
+def _candidate_rows(history: History) -> list[dict]:
+    return [
+        {
+            "round": r.number,
+            "key": record.key,
+            "status": record.status,
+            "accuracy": None if record.status == "failed" else record.accuracy_at(history.epoch),
+            "predicted_accuracy": None if r.predicted is None else float(r.predicted[i]),
+            "macs": record.macs,
+            "params": record.params,
+        }
+        | candidate_scalars(record.candidate.to_dict())
+        for r in history.rounds
+        for i, record in enumerate(r.records)
+    ]
+
+
+def _flat(answer: Mapping) -> dict:
+    values = {key: value for key, value in answer.items() if key not in ("architecture", "recipe")}
+    return values | candidate_scalars(answer)
