@@ -1,5 +1,7 @@
 """Claims: which process trains what, so that searches of one study at the same time train every candidate once."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
@@ -27,6 +29,7 @@ class Claims:
         try:
             self._lease(key).acquire(blocking=False)
         except Timeout:
+            _spoil_if_empty(self.folder / key / "claim")
             return False
         return True
 
@@ -48,3 +51,18 @@ class Claims:
         if key not in self._leases:
             self._leases[key] = SoftFileLease(self.folder / key / "claim", lease_duration=self.lease_seconds)
         return self._leases[key]
+
+
+def _spoil_if_empty(path: Path) -> None:
+    """Let a claim be taken over whose process was killed between making the file and writing its name into it.
+
+    The library takes an empty file for one that old versions of it hold, for ever; a file that it cannot read it takes
+    over after seconds without change. A process that was only slow writes its name over the line.
+    """
+    with suppress(OSError):
+        file = os.open(path, os.O_WRONLY | os.O_APPEND)  # appends: what was written meanwhile stays whole
+        try:
+            if os.fstat(file).st_size == 0:
+                os.write(file, b"\n")
+        finally:
+            os.close(file)

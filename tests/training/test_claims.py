@@ -78,3 +78,23 @@ def test_the_claim_of_a_process_that_stands_still_is_taken_over_after_the_lease(
     let_go.set()
     process.join(30)
     assert claims.holder("a").startswith(f"process {os.getpid()} on ")
+
+
+def test_a_claim_without_a_name_is_taken_over(tmp_path):
+    """What a process leaves that is killed between making the file and writing into it."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "claim").touch()
+    claims = Claims(tmp_path, lease_seconds=LEASE_SECONDS)
+    assert seconds_until_taken(claims, "a") > 1
+    assert claims.holder("a").startswith(f"process {os.getpid()} on ")
+
+
+def test_of_several_processes_one_takes_over_a_claim_without_a_name(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "claim").touch()
+    several = [Claims(tmp_path, lease_seconds=60) for _ in range(3)]
+    deadline, taken = time.monotonic() + 6, []
+    while time.monotonic() < deadline:
+        taken += [claims for claims in several if claims not in taken and claims.take("a")]
+        time.sleep(0.02)
+    assert len(taken) == 1
