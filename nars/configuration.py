@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ from nars.errors import UserError, disk_error
 from nars.settings import SettingsType, parse
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # for Hydra's own folders; ours are settings
+# Presets of launchers are meant to have the names of their plugins. Here, because processes of joblib warn too.
+warnings.filterwarnings("ignore", message=r"\s*'hydra/(launcher|sweeper)/.*' is validated against ConfigStore")
 
 
 def run_script(main: Callable[[], None]) -> None:

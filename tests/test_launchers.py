@@ -54,6 +54,7 @@ def test_searches_that_joblib_runs_side_by_side_share_the_trainings(tmp_path):
     short = ["protocol.steps_per_epoch=6", "predictor.pretrain.epochs=2", "executor.workers=1", f"runs_dir={tmp_path}"]
     done = sweep("hydra/launcher=joblib", "constraint.max_macs=1.0e6,2.0e6", *short)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     keys = [json.loads(line)["key"] for line in (tmp_path / "smoke/records.jsonl").read_text().splitlines()]
     assert len(keys) == len(set(keys)) == 8
     trained = [int(part.partition(",")[0]) for part in done.stdout.split("(trained ")[1:]]
