@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -64,12 +65,13 @@ def ancestors(pid: int) -> list[int]:
     return parents
 
 
-def wait_until_training_on(node) -> None:
+def kill_while_it_trains(nodes, node) -> None:
     raylet = node.all_processes["raylet"][0].process.pid
     deadline = time.monotonic() + 120
     while not any(raylet in ancestors(int(mark.read_text() or 0)) for mark in Path("trainings").rglob("pid")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    nodes.remove_node(node, allow_graceful=False)
 
 
 class Quiet:
@@ -111,12 +113,13 @@ def test_with_a_node_killed_every_training_is_in_the_ledger_once(cluster, job_va
             progress=Quiet(),
         )
         records = []
+        killer = threading.Thread(target=kill_while_it_trains, args=(nodes, victim))
         for record in trainer(candidates, 2, title="round"):
             records.append(record)
             if len(records) == 1:
                 assert len(list(Path("trainings").iterdir())) < len(candidates)  # records come as they are finished
-                wait_until_training_on(victim)
-                nodes.remove_node(victim, allow_graceful=False)
+                killer.start()  # in a thread, because the driver must go on to give the node a training
+        killer.join()
     lines = [json.loads(line) for line in Path("records.jsonl").read_text().splitlines()]
     keys = [line["key"] for line in lines]
     assert sorted(keys) == sorted({record.key for record in records})
@@ -129,13 +132,13 @@ def test_with_a_node_killed_every_training_is_in_the_ledger_once(cluster, job_va
 @pytest.mark.slow
 def test_a_ray_of_our_own_keeps_the_limits_and_says_why_trainings_are_lost(importable, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with open_executor(settings(retries=1, cpus_per_candidate=0.5, max_training_seconds=3), work) as executor:
+    with open_executor(settings(retries=1, cpus_per_candidate=0.5, max_training_seconds=10), work) as executor:
         jobs = [("place", None), ("fail", "boom"), ("die", None), ("sleep", None)]
         done = {outcome.job[0]: outcome for outcome in executor.map(jobs, lambda: None)}
         assert done["place"].result == (str(tmp_path), "", "1")
         assert (done["fail"].reason, done["fail"].tries) == ("ArithmeticError: boom", 2)
         assert done["die"].reason == "its worker process died (killed, perhaps because memory ran out)"
-        assert done["sleep"].reason == "stopped after executor.max_training_seconds=3"
+        assert done["sleep"].reason == "stopped after executor.max_training_seconds=10"
         with pytest.raises(UserError, match="data is broken"):
             list(executor.map([("user error", "data is broken")], lambda: None))
     with (

@@ -1,0 +1,54 @@
+"""Every setting of the project as strict, frozen values.
+
+One Hydra group = one class here. The scripts turn the composed configuration into plain containers and call
+`parse`, which names the first key that is unknown, of the wrong type or out of range, in one line. This package
+imports neither torch nor Hydra, so configuration errors and `--help` stay fast.
+"""
+
+from nars.settings.base import NonNegativeInt, Settings, SettingsType, parse
+from nars.settings.scripts import (
+    PrepareSettings,
+    PretrainScriptSettings,
+    RecipeOverrides,
+    SearchSettings,
+    StudySettings,
+    TeacherSettings,
+    TrainSettings,
+)
+from nars.settings.search import (
+    EvolutionSettings,
+    FitSettings,
+    NarsSettings,
+    PredictorSettings,
+    PretrainSettings,
+    RandomSettings,
+    RegularisedEvolutionSettings,
+    RoundsSettings,
+    StrategySettings,
+    TpeSettings,
+    WindowSettings,
+)
+from nars.settings.spaces import (
+    ArchitectureSpaceSettings,
+    ConstraintSettings,
+    HeadSettings,
+    Range,
+    Recipe,
+    RecipeSpaceSettings,
+    SameAs,
+    StageSettings,
+)
+from nars.settings.training import (
+    DataSettings,
+    DigitsSettings,
+    ExecutorSettings,
+    FolderSettings,
+    ImagenetSubsetSettings,
+    LocalExecutorSettings,
+    LoggerSettings,
+    PreparedSettings,
+    ProtocolSettings,
+    RayExecutorSettings,
+    TrainerSettings,
+    WandbSettings,
+)

@@ -1,0 +1,117 @@
+"""Settings of the scripts: everything that one run is told."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PositiveInt, create_model
+
+from nars.settings.base import NonNegativeInt, PathText, Settings
+from nars.settings.search import PredictorSettings, StrategySettings
+from nars.settings.spaces import ArchitectureSpaceSettings, ConstraintSettings, Recipe, RecipeSpaceSettings
+from nars.settings.training import (
+    DataSettings,
+    ExecutorSettings,
+    FolderSettings,
+    ImagenetSubsetSettings,
+    LoggerSettings,
+    ProtocolSettings,
+    TrainerSettings,
+)
+
+
+class StudySettings(Settings):
+    """What all scripts share: results go to the folder `runs_dir`/`study`."""
+
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    runs_dir: PathText = "runs"
+    seed: NonNegativeInt = 0
+
+
+def _shows_pretrainings(logger: LoggerSettings) -> LoggerSettings:
+    if logger.csv or logger.tensorboard:
+        raise ValueError("a pretraining is shown by logger=wandb or logger=none; csv and tensorboard show trainings")
+    return logger
+
+
+class PretrainScriptSettings(StudySettings):
+    """`pretrain_predictor.py`: `output` null writes into the study's folder."""
+
+    search_space: ArchitectureSpaceSettings
+    recipe_space: RecipeSpaceSettings
+    predictor: PredictorSettings
+    logger: Annotated[LoggerSettings, AfterValidator(_shows_pretrainings)]
+    num_classes: PositiveInt = 1000
+    output: PathText | None = None
+
+
+class PrepareSettings(Settings):
+    """`prepare_data.py`: image files into few files that are read fast, in the folder `output`.
+
+    Training images get a short side of at most `short_side` pixels, which a crop of 272 needs, as JPEGs of `quality`;
+    measured in experiments/data_loading. `workers` processes, null = one per core.
+    """
+
+    data: Annotated[FolderSettings | ImagenetSubsetSettings, Field(discriminator="name")]
+    output: PathText
+    short_side: PositiveInt = 288
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    workers: PositiveInt | None = None
+
+
+class SearchSettings(StudySettings):
+    """`search.py`: `pretrained` null pretrains the encoder, or reuses what the study's folder holds.
+
+    `dry_run` says what would be trained, and trains nothing.
+    """
+
+    search_space: ArchitectureSpaceSettings
+    recipe_space: RecipeSpaceSettings
+    constraint: ConstraintSettings
+    data: DataSettings
+    protocol: ProtocolSettings
+    predictor: PredictorSettings
+    strategy: StrategySettings
+    executor: ExecutorSettings
+    trainer: TrainerSettings
+    logger: LoggerSettings
+    pretrained: PathText | None = None
+    dry_run: bool = False
+
+
+RecipeOverrides = create_model(
+    "RecipeOverrides",
+    __base__=Settings,
+    __doc__="Recipe keys of `train.py` (group `recipe`); null keeps the candidate's own value.",
+    **{
+        key: (Annotated[field.annotation, key, *field.metadata] | None, None)  # limits are in the metadata
+        for key, field in Recipe.model_fields.items()
+    },
+)
+
+
+class TeacherSettings(Settings):
+    """A trained network to learn from: `share` of the loss is the cross-entropy with its output, the rest that with
+    the labels; 0.8 and 0.2 are the paper's (recalled). Null `weights` = no teacher; `candidate` only where no card
+    lies beside them."""
+
+    weights: PathText | None = None
+    candidate: PathText | None = None
+    share: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+
+class TrainSettings(StudySettings):
+    """`train.py`: `candidate` is a file from a search, the name of one in conf/candidates, or timm:<model name>.
+
+    `mode` evaluate measures `weights` on the validation images. `resume` false trains from the first epoch, even what
+    is known.
+    """
+
+    mode: Literal["train", "evaluate"] = "train"
+    candidate: PathText
+    weights: PathText | None = None
+    resume: bool = True
+    recipe: RecipeOverrides
+    teacher: TeacherSettings
+    data: DataSettings
+    protocol: ProtocolSettings
+    trainer: TrainerSettings
+    logger: LoggerSettings

@@ -1,0 +1,136 @@
+"""Settings of the predictor and of search strategies: groups `predictor` and `strategy`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from nars.settings.base import ClosedFraction, NonNegativeInt, Settings
+
+
+class PretrainSettings(Settings):
+    """Encoder pretraining on free statistics of `pool_size` Sobol' architectures, 80 % to train, 20 % to check."""
+
+    pool_size: Annotated[int, Field(ge=10)] = 20_000
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 256
+    lr: PositiveFloat = 5e-3
+
+
+class FitSettings(Settings):
+    """Fit to accuracies: `frozen_epochs` with the encoder frozen, then `whole_epochs` at a lower, decaying lr.
+
+    `batch_size` is halved until an epoch has 8 batches, or a batch 4 records. `process_steps` tune the Gaussian
+    process. `targets` are the standardised accuracies, or the normal scores of their ranks.
+    """
+
+    targets: Literal["standardised", "normal_scores"] = "normal_scores"
+    frozen_epochs: PositiveInt = 50
+    whole_epochs: PositiveInt = 50
+    batch_size: PositiveInt = 32
+    lr: PositiveFloat = 1e-2
+    whole_lr: PositiveFloat = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    process_steps: PositiveInt = 80
+
+
+class PredictorSettings(Settings):
+    """The accuracy predictor (group `predictor`).
+
+    `head` is the paper's `network`, a Gaussian `process` on features and predicted statistics, or a `blend` of both.
+    `members` networks are trained side by side; where there are several, each leaves out a share of the records.
+    """
+
+    head: Literal["network", "process", "blend"] = "blend"
+    embedding: PositiveInt = 24
+    encoder_hidden: PositiveInt = 64
+    head_hidden: PositiveInt = 64
+    members: PositiveInt = 5
+    pretrained: bool = True
+    pretrain: PretrainSettings = PretrainSettings()
+    fit: FitSettings = FitSettings()
+
+
+class EvolutionSettings(Settings):
+    """The adaptive genetic algorithm: starts from up to `best` seeds and `random` random points, makes `children`
+    children of every parent in up to `attempts` attempts, keeps `survivors`, stops once the best score has risen by at
+    most `min_gain` in each of `patience` generations, or `max_evaluated` points are scored. At most `tries` random
+    points are tried.
+
+    `crossover_*` (probability) and `mutations_*` (expected number of dimensions changed) are the constants k1, k3 and
+    k2, k4 of Srinivas and Patnaik (1994): what holds at average score, falling to 0 for the best, and below average.
+    Sizes and min_gain: paper (recalled). Rates, patience and attempts: ours, measured in experiments/evolution_quality.
+    """
+
+    best: NonNegativeInt = 50
+    random: PositiveInt = 50
+    children: PositiveInt = 24
+    survivors: Annotated[int, Field(ge=2)] = 40
+    min_gain: Annotated[float, Field(ge=0)] = 1e-6
+    patience: PositiveInt = 5
+    max_generations: PositiveInt = 200
+    max_evaluated: PositiveInt | None = None
+    crossover_above: ClosedFraction = 1.0
+    crossover_below: ClosedFraction = 1.0
+    mutations_above: Annotated[float, Field(ge=0)] = 1.0
+    mutations_below: Annotated[float, Field(ge=0)] = 1.0
+    attempts: PositiveInt = 3
+    tries: PositiveInt = 100_000
+
+
+class WindowSettings(Settings):
+    """Costs between which the candidates that are trained lie, whatever the final constraint."""
+
+    min_macs: PositiveFloat | None = 400e6
+    max_macs: PositiveFloat | None = 800e6
+    min_params: PositiveFloat | None = None
+    max_params: PositiveFloat | None = None
+
+
+class RoundsSettings(Settings):
+    """What all strategies share: rounds of choose, train and refit the predictor, then evolution on the predictor."""
+
+    pool_size: PositiveInt = 20_000
+    window: WindowSettings = WindowSettings()
+    rounds: PositiveInt = 4
+    batch: Annotated[int, Field(ge=2)] = 48
+    early_stop_correlation: Annotated[float, Field(gt=-1, le=1)] = 0.92
+    evolution: EvolutionSettings = EvolutionSettings()
+    answers: PositiveInt = 5
+
+
+class NarsSettings(RoundsSettings):
+    """Rounds choose by the predictor, as many candidates in each of `cost_bins` bins of MACs: the best predicted ones
+    (paper), or those of greatest expected improvement (ours, measured in experiments/joint_search).
+
+    `cost_bins` null makes as many as a batch has candidates, so that every later constraint is served; 1 looks for the
+    best candidate of the window, whatever its cost.
+    """
+
+    name: Literal["nars"]
+    choose: Literal["expected_improvement", "best_per_bin"] = "expected_improvement"
+    cost_bins: PositiveInt | None = None
+
+
+class RandomSettings(RoundsSettings):
+    """Rounds choose at random: the plainest comparison."""
+
+    name: Literal["random"]
+
+
+class RegularisedEvolutionSettings(RoundsSettings):
+    """Rounds choose by regularised evolution; `evolution` is the last stage, on the predictor, as everywhere."""
+
+    name: Literal["evolution"]
+    population: Annotated[int, Field(ge=2)] = 50
+    tournament: PositiveInt = 10
+
+
+class TpeSettings(RoundsSettings):
+    """Rounds choose by Optuna's tree-structured Parzen estimator."""
+
+    name: Literal["tpe"]
+
+
+StrategySettings = Annotated[
+    NarsSettings | RandomSettings | RegularisedEvolutionSettings | TpeSettings, Field(discriminator="name")
+]

@@ -1,0 +1,153 @@
+"""Settings of search spaces: groups `search_space`, `recipe_space` and `constraint`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, model_validator
+
+from nars.settings.base import Fraction, Settings, parse
+
+
+class Range(Settings):
+    """The choices low, low + step, ..., high, each times `unit`: an ordered dimension."""
+
+    low: int
+    high: int
+    step: PositiveInt = 1
+    unit: PositiveFloat = 1
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        if self.high < self.low or (self.high - self.low) % self.step:
+            raise ValueError(f"high must be low + a multiple of step, not {self.low}..{self.high} by {self.step}")
+        return self
+
+
+class SameAs(Settings):
+    """The choice made for the same key of another stage: `{same_as: stage4}`."""
+
+    same_as: Annotated[str, Field(pattern=r"^stage\d+$")]
+
+
+Value = bool | int | float | str
+
+
+def _kind_of_choices(given) -> str:
+    if isinstance(given, list | tuple):
+        return "list"
+    if isinstance(given, SameAs) or (isinstance(given, dict) and "same_as" in given):
+        return "shared"
+    return "range" if isinstance(given, Range | dict) else "value"
+
+
+def _kind_of_own_choices(given) -> str:
+    kind = _kind_of_choices(given)
+    return "range" if kind == "shared" else kind
+
+
+# Told apart before they are checked, so that an error speaks of the kind that was meant.
+_Range = Annotated[Range, Tag("range")]
+_List = Annotated[tuple[Value, ...], Field(min_length=1), Tag("list")]
+_Value = Annotated[Value, Tag("value")]
+OwnChoices = Annotated[_Range | _List | _Value, Discriminator(_kind_of_own_choices)]
+Choices = Annotated[_Range | Annotated[SameAs, Tag("shared")] | _List | _Value, Discriminator(_kind_of_choices)]
+
+
+class StageSettings(Settings):
+    """One stage: each key a fixed value, a list of choices, a range, or `{same_as: stageN}`.
+
+    `kernel` and `expansion` hold for all blocks of the stage; `*_first` and `*_rest` tell its first block apart.
+    """
+
+    width: Choices
+    depth: Choices
+    kernel: Choices | None = None
+    kernel_first: Choices | None = None
+    kernel_rest: Choices | None = None
+    expansion: Choices | None = None
+    expansion_first: Choices | None = None
+    expansion_rest: Choices | None = None
+    stride: Literal[1, 2]
+    se: bool
+
+    @model_validator(mode="after")
+    def _one_spelling(self):
+        for key in ("kernel", "expansion"):
+            whole, first, rest = (getattr(self, key + suffix) is not None for suffix in ("", "_first", "_rest"))
+            if (whole, first, rest) not in ((True, False, False), (False, True, True)):
+                raise ValueError(f"give either {key}, or both {key}_first and {key}_rest")
+        return self
+
+
+class HeadSettings(Settings):
+    """Final expansion (of the last stage's width) before pooling, and the width of the layer after it."""
+
+    expansion: PositiveInt
+    width: PositiveInt
+
+
+class ArchitectureSpaceSettings(Settings):
+    """What architectures can be chosen (group `search_space`)."""
+
+    name: str
+    resolution: Choices
+    stem_width: Choices
+    stages: Annotated[tuple[StageSettings, ...], Field(min_length=1)]
+    head: HeadSettings
+
+
+class Recipe(Settings):
+    """How one candidate is trained.
+
+    `lr` is the initial learning rate for RMSProp at the protocol's `lr_batch_size`; SGD multiplies it by the
+    protocol's `sgd_lr_multiplier`. `dropout` and `stochastic_depth` are drop probabilities, `mixup` is the alpha of
+    the Beta distribution that mixing weights are drawn from (0 = off).
+    """
+
+    lr: PositiveFloat
+    optimizer: Literal["rmsprop", "sgd"]
+    ema: bool
+    dropout: Fraction
+    stochastic_depth: Fraction
+    mixup: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+    @classmethod
+    def from_dict(cls, values: Mapping, *, where: str = "recipe") -> "Recipe":
+        """The recipe that `to_dict` describes; UserError names what is wrong."""
+        return parse(cls, dict(values), where=where)
+
+    def to_dict(self) -> dict:
+        """Plain containers, as written to files."""
+        return self.model_dump(mode="json")
+
+
+class RecipeSpaceSettings(Settings):
+    """What training recipes can be chosen (group `recipe_space`)."""
+
+    name: str
+    lr: OwnChoices
+    optimizer: OwnChoices
+    ema: OwnChoices
+    dropout: OwnChoices
+    stochastic_depth: OwnChoices
+    mixup: OwnChoices
+    weight_decay: OwnChoices
+
+
+class ConstraintSettings(Settings):
+    """Limits that the answer keeps (group `constraint`); costs count a classifier of `num_classes` classes."""
+
+    max_macs: PositiveFloat | None = None
+    min_macs: PositiveFloat | None = None
+    max_params: PositiveFloat | None = None
+    min_params: PositiveFloat | None = None
+    num_classes: PositiveInt = 1000
+
+    @model_validator(mode="after")
+    def _not_crossed(self):
+        for cost in ("macs", "params"):
+            low, high = getattr(self, f"min_{cost}"), getattr(self, f"max_{cost}")
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"min_{cost} is above max_{cost}")
+        return self

@@ -1,0 +1,185 @@
+"""Every command of README.md and CONTRIBUTING.md: checked as it stands, then run on tiny images and networks."""
+
+import io
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from PIL import Image
+from rich.console import Console
+from sklearn.datasets import load_digits
+
+from nars.configuration import settings_from
+from nars.final_training import evaluate_weights, train_candidate
+from nars.pipeline import Search
+from nars.preparation import prepare_data
+from nars.pretraining import pretrain_to_file
+from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = {
+    "search.py": SearchSettings,
+    "train.py": TrainSettings,
+    "prepare_data.py": PrepareSettings,
+    "pretrain_predictor.py": PretrainScriptSettings,
+}
+# What makes a run tiny, unless the command says otherwise.
+TINY_TRAINING = {
+    "protocol.epochs": "1",
+    "protocol.steps_per_epoch": "1",
+    "protocol.batch_size": "8",
+    "protocol.image_scale": "0.15",
+    "trainer.accelerator": "cpu",
+    "trainer.loader_workers": "0",
+}
+TINY = {
+    "search.py": TINY_TRAINING
+    | {
+        "search_space": "tiny",
+        "recipe_space": "tiny",
+        "protocol.image_scale": "0.75",
+        "strategy.rounds": "1",
+        "strategy.batch": "2",
+        "strategy.pool_size": "100",
+        "strategy.window.min_macs": "null",
+        "predictor.pretrain.pool_size": "200",
+        "predictor.pretrain.epochs": "1",
+        "executor.workers": "1",
+    },
+    "train.py": TINY_TRAINING,
+    "prepare_data.py": {"workers": "1"},
+    "pretrain_predictor.py": {"predictor.pretrain.pool_size": "200", "predictor.pretrain.epochs": "1"},
+}
+# Of these only the settings are checked: they need what a test has not.
+ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "mode=evaluate", "teacher.weights", "offline=false")
+
+
+def documented() -> list[str]:
+    """Commands of all code blocks and of code inside lines, without their comments."""
+    lines = []
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text()
+        blocks = re.findall(r"^```\n(.*?)^```", text, flags=re.S | re.M)
+        lines += [line for block in blocks for line in block.splitlines()]
+        lines += re.findall(r"`(python [^`]+)`", re.sub(r"^```\n.*?^```", "", text, flags=re.S | re.M))
+    commands = [line.split("  #")[0].strip() for line in lines if line.startswith("python ")]
+    return list(dict.fromkeys(commands))
+
+
+COMMANDS = documented()
+SCRIPTS = [command for command in COMMANDS if command.split()[1] in SETTINGS and "--" not in command]
+
+
+def jobs(command: str) -> list[tuple[str, list[str]]]:
+    """Script and overrides of each job of a command: one, or all of a sweep."""
+    _, script, *words = shlex.split(command)
+    overrides = [word for word in words if not word.startswith("-")]
+    if "-m" not in words or any(word.startswith("hydra/sweeper") for word in words):
+        return [(script, overrides)]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return [(script, list(job)) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+
+
+def settings_of(script: str, overrides: list[str]):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return settings_from(compose(script.removesuffix(".py"), overrides=overrides), SETTINGS[script])
+
+
+def test_the_documentation_has_commands():
+    assert len(SCRIPTS) > 20
+    assert {command.split()[1] for command in SCRIPTS} == set(SETTINGS)
+
+
+@pytest.mark.parametrize("command", SCRIPTS)
+def test_a_documented_command_is_valid(command):
+    for script, overrides in jobs(command):
+        settings_of(script, overrides)
+
+
+def test_what_is_no_script_is_a_module_that_helps():
+    others = [command for command in COMMANDS if command not in SCRIPTS]
+    assert others
+    for command in others:
+        _, *words = shlex.split(command)
+        target = words[:2] if words[0] == "-m" else words[:1]
+        done = subprocess.run(
+            [sys.executable, *target, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def write_images(folder: Path, *, classes: int, images: int) -> None:
+    """A folder of digits for every class."""
+    digits = load_digits()
+    for i in range(classes):
+        (folder / f"class{i:03d}").mkdir(parents=True)
+        for number, image in enumerate(digits.images[digits.target == i % 10][:images]):
+            pixels = Image.fromarray((image * 15).astype("uint8")).resize((48, 48)).convert("RGB")
+            pixels.save(folder / f"class{i:03d}" / f"{number}.jpg")
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory) -> dict[str, str]:
+    """What stands for the folders that the documentation names."""
+    folder = tmp_path_factory.mktemp("reader")
+    for name in ("train", "val", "imagenet"):
+        write_images(folder / name, classes=3, images=12)
+    return {
+        "/path/to/ILSVRC2012/train": str(folder / "imagenet"),
+        "/path/to/train": str(folder / "train"),
+        "/path/to/val": str(folder / "val"),
+        "/prepared": str(folder / "prepared"),
+        "runs": str(folder / "runs"),
+    }
+
+
+@pytest.mark.slow
+def test_documented_commands_run(places):
+    """In their order, because later ones read what earlier ones wrote."""
+    best = None
+    for command in SCRIPTS:
+        if any(word in command for word in ELSEWHERE):
+            continue
+        for script, overrides in jobs(command):
+            given = {override.partition("=")[0] for override in overrides}
+            overrides = [placed(override, places, best) for override in overrides]
+            tiny = dict(TINY[script])
+            if "experiment=imagenet200" in overrides:
+                tiny |= {"data.num_classes": "3", "data.val_images": "6", "executor": "local", "trainer": "default"}
+            overrides += [f"{key}={value}" for key, value in tiny.items() if key not in given]
+            overrides += [f"runs_dir={places['runs']}"] if script != "prepare_data.py" else []
+            print(script, *overrides)  # shown if it fails
+            result = run(script, settings_of(script, overrides))
+            if script == "search.py" and result is not None:
+                best = f"{result.folder}/best-1.yaml"
+
+
+def placed(override: str, places: dict[str, str], best: str | None) -> str:
+    """The override with folders and files that are there."""
+    key, _, value = override.partition("=")
+    if key == "candidate" and value.startswith("runs/"):
+        return f"candidate={best}"
+    for name, folder in places.items():
+        if value.startswith(name):
+            return f"{key}={folder}{value.removeprefix(name)}"
+    return override
+
+
+def run(script: str, settings):
+    """What the script does with its settings, in this process."""
+    console = Console(file=io.StringIO())
+    match script:
+        case "search.py":
+            return Search(settings=settings, console=console).run()
+        case "train.py":
+            return (train_candidate if settings.mode == "train" else evaluate_weights)(settings, console)
+        case "prepare_data.py":
+            return prepare_data(settings, console)
+        case "pretrain_predictor.py":
+            return pretrain_to_file(settings, console)
