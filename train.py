@@ -4,9 +4,10 @@ import hydra
 from omegaconf import DictConfig
 
 from nars.configuration import run_script, settings_from
+from nars.errors import UserError
 from nars.outcomes import Result
 from nars.settings import TrainSettings
-from nars.sweep import run_job
+from nars.sweep import in_sweep, run_job
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -16,14 +17,18 @@ def main(config: DictConfig) -> float | None:
 
 
 def train(settings: TrainSettings) -> Result | None:
-    """What was trained; None of weights that were measured."""
+    """What was trained or measured; None in all but the first of several processes."""
+    if in_sweep() and settings.trainer.devices > 1:
+        raise UserError(
+            f"trainer.devices={settings.trainer.devices} in a sweep (-m): each of its processes would run the sweep; "
+            "give one command per job"
+        )
     from rich.console import Console
 
     from nars.final_training import evaluate_weights, result_of, train_candidate  # torch, after the settings' check
 
     if settings.mode == "evaluate":
-        evaluate_weights(settings, Console())
-        return None
+        return evaluate_weights(settings, Console())
     return result_of(train_candidate(settings, Console()))
 
 

@@ -16,12 +16,19 @@ from nars.outcomes import Result
 from nars.records import Ledger, training_key
 from nars.reporting.tracking import Notices, pairs_artifact
 from nars.settings import TeacherSettings, TrainSettings
-from nars.training.card import make_card, read_card, write_card
-from nars.training.evaluation import Accuracy, measure_accuracy, outputs_of_classes
-from nars.training.job import TeacherJob, TrainingJob, forget_state, remove_checkpoint, training_identity
+from nars.training.card import WEIGHTS, make_card, read_card, write_card
+from nars.training.evaluation import measure_accuracy, outputs_of_classes
+from nars.training.job import (
+    TeacherJob,
+    TrainingJob,
+    best_weights_path,
+    forget_state,
+    remove_checkpoint,
+    training_identity,
+)
 from nars.training.loggers import open_loggers, wandb_run
 from nars.training.run import image_size, run_training
-from nars.training.weights import load_weights
+from nars.training.weights import copy_weights, load_weights
 from nars.wandb_run import WandbRun
 
 
@@ -34,17 +41,17 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     ledger = Ledger(folder / "records.jsonl")
     data = open_data(settings.data, split_file=folder / "split.json")
     job = _job(settings, data, folder=folder)
-    out = Path(job.folder)
-    weights = out / "weights.safetensors"
+    out = Path(job.folder) / f"epochs-{job.epochs}"  # a longer training of the same has weights of its own
     record = ledger.find(job.key, job.epochs) if settings.resume else None
     if record is not None and record.status == "diverged":
         raise _diverged()
-    if record is not None and (card := read_card(weights)):
+    if record is not None and (card := read_card(out / WEIGHTS)):
         console.print("already trained (resume=false trains again)")
         _say(card, out, console)
         return out
-    if not settings.resume:
-        remove_checkpoint(out)
+    best = best_weights_path(job.folder)
+    if not (settings.resume and best.exists()):  # the checkpoint and the best weights so far go together
+        remove_checkpoint(job.folder)
     console.print(
         f"training {job.candidate.name} on {data.train_size:,} images of {settings.data.name} until epoch "
         f"{job.epochs}; if it is stopped, the same command goes on"
@@ -53,43 +60,50 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     with open_loggers(job) as loggers:
         notices.say_problem()
         lines = _EpochLines(console, job.epochs)
-        record, _ = run_training(job, on_epoch=lines, best_weights=weights, loggers=loggers)
-        if rank_zero_only.rank > 0:
-            return out
-        if record.status == "finished":
-            card = make_card(job, record, data, weights)
-            write_card(weights, card)
-            _track_weights(wandb_run(loggers), Path(settings.candidate), weights, card)
+        record, _ = run_training(job, on_epoch=lines, best_weights=best, loggers=loggers)
+        if record.status == "finished" and rank_zero_only.rank == 0:
+            _keep(make_card(job, record, data, best), best, out)
+            _track_weights(wandb_run(loggers), Path(settings.candidate), out)
+    if rank_zero_only.rank > 0:
+        return out
     ledger.append(record)
     forget_state(job)
     if record.status == "diverged":
         raise _diverged()
-    _say(card, out, console)
+    _say(read_card(out / WEIGHTS), out, console)
     notices.say_end()
     return out
+
+
+def _keep(card: dict, best: Path, out: Path) -> None:
+    """Weights and card in place of earlier ones."""
+    out.mkdir(exist_ok=True)
+    copy_weights(best, out / WEIGHTS)
+    write_card(out / WEIGHTS, card)
 
 
 def result_of(folder: Path) -> Result | None:
     """What lies in the folder of a training; None in all but the first of several processes."""
     if rank_zero_only.rank > 0:
         return None
-    card = read_card(folder / "weights.safetensors")
+    card = read_card(folder / WEIGHTS)
     costs = {"macs": card["macs"], "params": card["params"]}
     candidate = {"architecture": card["architecture"], "recipe": card["recipe"]}
     return Result(accuracy=card["top1"], **costs, **candidate, folder=str(folder))
 
 
-def _track_weights(run: WandbRun | None, candidate: Path, weights: Path, card: dict) -> None:
+def _track_weights(run: WandbRun | None, candidate: Path, out: Path) -> None:
     """Show on W&B what was reached, and which search's pairs the weights come from."""
     if run is None:
         return
+    card = read_card(out / WEIGHTS)
     run.summarise({name: card[name] for name in ("top1", "top5")})
     if candidate.parent.parent.name == "answers":
         run.use(*pairs_artifact(candidate.parent))
-    run.give(f"weights-{weights.parent.name}", "weights", [weights, weights.with_name("card.yaml")])
+    run.give(f"weights-{out.parent.name}-{out.name}", "weights", sorted(out.iterdir()))
 
 
-def evaluate_weights(settings: TrainSettings, console: Console) -> Accuracy:
+def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
     """Measure `settings.weights` on the validation images of the data."""
     if not settings.weights:
         raise UserError("mode=evaluate: give the weights: weights=runs/.../weights.safetensors")
@@ -115,7 +129,14 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Accuracy:
     macs, params = costs_of(architecture, num_classes=num_outputs)
     console.print(_accuracy_line(vars(accuracy)), soft_wrap=True, highlight=False)
     console.print(_costs_line(macs, params, architecture.resolution, num_outputs), soft_wrap=True, highlight=False)
-    return accuracy
+    return Result(
+        accuracy=accuracy.top1,
+        macs=macs,
+        params=params,
+        architecture=architecture.to_dict(),
+        recipe=card.get("recipe", {}),
+        folder=str(path.parent),
+    )
 
 
 def _data_to_measure(settings: TrainSettings, *, trained_on: str | None) -> ImageData:

@@ -21,6 +21,7 @@ from nars.pipeline import Search
 from nars.preparation import prepare_data
 from nars.pretraining import pretrain_to_file
 from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
+from nars.training.local_executor import LocalExecutor
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {
@@ -50,6 +51,11 @@ TINY = {
         "strategy.window.min_macs": "null",
         "predictor.pretrain.pool_size": "200",
         "predictor.pretrain.epochs": "1",
+        "predictor.members": "1",
+        "predictor.fit.frozen_epochs": "1",
+        "predictor.fit.whole_epochs": "1",
+        "predictor.fit.process_steps": "1",
+        "strategy.evolution.max_generations": "1",
         "executor.workers": "1",
     },
     "train.py": TINY_TRAINING,
@@ -139,8 +145,29 @@ def places(tmp_path_factory) -> dict[str, str]:
     }
 
 
+class Kept(LocalExecutor):
+    """Workers that stay for the next search, which need not wait for their imports."""
+
+    def __exit__(self, *exception) -> None: ...
+
+
+@pytest.fixture
+def kept_workers(monkeypatch):
+    executors = []
+
+    def kept(settings, run):
+        if not executors:
+            executors.append(Kept(settings, run))
+        return executors[0]
+
+    monkeypatch.setattr("nars.pipeline.open_executor", kept)
+    yield
+    for executor in executors:
+        executor.close()
+
+
 @pytest.mark.slow
-def test_documented_commands_run(places):
+def test_documented_commands_run(places, kept_workers):
     """In their order, because later ones read what earlier ones wrote."""
     best = None
     for command in SCRIPTS:

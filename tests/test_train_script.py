@@ -1,7 +1,9 @@
 """`train.py` as a person runs it: candidates of all kinds, going on, weights and their card, several processes."""
 
+import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,8 +104,9 @@ def test_train_writes_weights_of_the_given_candidate_and_recipe(candidate_file, 
     network = build_network(Architecture.from_dict(card["architecture"]), num_classes=10)
     network.load_state_dict(load_file(weights))
     assert card["params"] == sum(p.numel() for p in network.parameters())
-    assert weights.with_name("metrics.csv").read_text().count("\n") == 3
-    assert not list(tmp_path.rglob("*.ckpt"))
+    assert (weights.parents[1] / "metrics.csv").read_text().count("\n") == 3
+    assert sorted(file.name for file in weights.parent.iterdir()) == ["card.yaml", "weights.safetensors"]
+    assert not list(tmp_path.rglob("*.ckpt")) + list(tmp_path.rglob("best.safetensors"))
     (record,) = Ledger(tmp_path / "trained" / "records.jsonl")
     assert card["top1"] == pytest.approx(max(record.accuracies))
     assert card["epoch"] == record.accuracies.index(max(record.accuracies)) + 1
@@ -111,9 +114,9 @@ def test_train_writes_weights_of_the_given_candidate_and_recipe(candidate_file, 
     assert "counted with a classifier of 10 classes (a search counts constraint.num_classes)" in done.stdout
 
     # The card is what measuring, loading and training again need.
-    output, accuracy = run_here("mode=evaluate", f"weights={weights}")
-    assert vars(accuracy) == {key: card[key] for key in ("top1", "top5", "images")}
-    assert f"top-1 accuracy {card['top1']:.4f}" in output
+    output, result = run_here("mode=evaluate", f"weights={weights}")
+    assert f"top-1 accuracy {card['top1']:.4f}, top-5 {card['top5']:.4f} on {card['images']} validation" in output
+    assert (result.accuracy, result.macs, result.recipe) == (card["top1"], card["macs"], card["recipe"])
     images = torch.randn(2, 3, 40, 40)
     assert torch.equal(load_trained(weights)(images), network.eval()(images))
     assert card["load"] == "nars.training.card.load_trained('weights.safetensors')"
@@ -130,14 +133,61 @@ def test_the_same_command_goes_on_unless_told_otherwise(train):
     output, _ = train(kept)
     assert output.startswith("already trained")
     assert f"top-1 accuracy {card_of(folder)['top1']:.4f}" in output
-    output, same = train(kept, "protocol.epochs=2")
-    assert same == folder
+    output, longer = train(kept, "protocol.epochs=2")
+    assert longer != folder
     assert "gone on after epoch 1" in output
     assert "  epoch 2/2" in output
     assert "  epoch 1/2" not in output
+    assert (card_of(folder)["epochs"], card_of(longer)["epochs"]) == (1, 2)
+    assert (folder / "weights.safetensors").read_bytes() == first
     output, _ = train(kept, "resume=false")
     assert "  epoch 1/1" in output
     assert (folder / "weights.safetensors").read_bytes() == first
+
+
+@pytest.fixture
+def stops(monkeypatch):
+    """A context in which trainings are stopped in their second epoch."""
+
+    def stop(self, epoch: int, accuracy: float) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def context():
+        with monkeypatch.context() as patch:
+            patch.setattr("nars.final_training._EpochLines.__call__", stop)
+            with pytest.raises((KeyboardInterrupt, SystemExit)):
+                yield
+
+    return context
+
+
+def test_a_training_that_is_stopped_leaves_finished_weights_as_they_are(train, stops):
+    _, folder = train("protocol.epochs=2")
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with stops():
+        train("protocol.epochs=2", "resume=false")
+    with stops():
+        train("protocol.epochs=3")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == files
+    output, _ = train("protocol.epochs=3")
+    assert "gone on after epoch 1" in output
+
+
+def test_the_best_weights_may_be_of_the_part_before_the_stop(train, stops):
+    _, folder = train("protocol.epochs=3", "recipe.lr=5.0")  # gets worse
+    expected = card_of(folder)
+    assert expected["epoch"] == 1
+    weights = (folder / "weights.safetensors").read_bytes()
+    shutil.rmtree(folder.parents[2])
+    with stops():
+        train("protocol.epochs=3", "recipe.lr=5.0")
+    output, again = train("protocol.epochs=3", "recipe.lr=5.0")
+    assert "gone on after epoch 1" in output
+    assert again == folder
+    assert (folder / "weights.safetensors").read_bytes() == weights
+    assert card_of(folder)["top1"] == expected["top1"]
 
 
 def test_any_network_of_timm_with_a_recipe(train):
@@ -154,8 +204,8 @@ def test_any_network_of_timm_with_a_recipe(train):
     # Weights from elsewhere, without a card.
     (folder / "card.yaml").rename(folder / "elsewhere.yaml")
     overrides = ("mode=evaluate", f"weights={weights}", "protocol.image_scale=0.25")
-    _, accuracy = run_here(*overrides, "candidate=timm:test_resnet")
-    assert accuracy.top1 == card["top1"]
+    _, result = run_here(*overrides, "candidate=timm:test_resnet")
+    assert result.accuracy == card["top1"]
     with pytest.raises(UserError, match=r"of another network: .* is nothing in the file and "):
         run_here(*overrides)
 
@@ -244,8 +294,9 @@ def test_weights_are_measured_on_the_classes_of_any_folder(train, tmp_path):
             Image.fromarray((pixels * 15.9).astype("uint8")).save(tmp_path / "images" / str(digit) / f"{i}.png")
     given = ("mode=evaluate", f"weights={folder / 'weights.safetensors'}", "data=folder")
     root = f"data.root={tmp_path / 'images'}"
-    _, accuracy = run_here(*given, root)
-    assert (accuracy.images, accuracy.top1) == (30, 10 / 30)
+    output, result = run_here(*given, root)
+    assert "on 30 validation images" in output
+    assert result.accuracy == 10 / 30
     (tmp_path / "images" / "7").rename(tmp_path / "images" / "seven")
     with pytest.raises(UserError, match=r"class seven .* is none of the 10 that the weights were trained on"):
         run_here(*given, root)
@@ -263,10 +314,10 @@ def test_images_that_were_trained_on_are_not_measured(train, tmp_path):
     _, folder = train(*data, f"data.root={tmp_path / 'mine'}", "protocol.steps_per_epoch=1")
     given = ("mode=evaluate", f"weights={folder / 'weights.safetensors'}", *data)
     for name, count in (("mine", 4), ("other", 20)):
-        _, accuracy = run_here(*given, f"data.root={tmp_path / name}")
-        assert accuracy.images == count
-    _, accuracy = run_here(*given, f"data.root={tmp_path / 'mine'}", f"data.val_root={tmp_path / 'other'}")
-    assert accuracy.images == 20
+        output, _ = run_here(*given, f"data.root={tmp_path / name}")
+        assert f"on {count} validation images" in output
+    output, _ = run_here(*given, f"data.root={tmp_path / 'mine'}", f"data.val_root={tmp_path / 'other'}")
+    assert "on 20 validation images" in output
 
 
 @pytest.mark.slow

@@ -10,16 +10,18 @@ from nars.data import ImageData
 from nars.errors import UserError
 from nars.networks.architectures import architecture_of, network_of
 from nars.records import Record
+from nars.reporting.files import write_whole
 from nars.training.evaluation import measure_accuracy
 from nars.training.job import TrainingJob
 from nars.training.run import image_size
 from nars.training.weights import load_weights
 
+WEIGHTS = "weights.safetensors"
 IN_TIMM = ("fbnetv3_d", "fbnetv3_g")  # timm has fbnetv3_b too, but pads two of its convolutions otherwise than released
 
 
 def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) -> dict:
-    """The card of `weights`, the best of a finished training, with the accuracy measured from the file."""
+    """The card of a finished training's best `weights`, with the accuracy measured from the file."""
     architecture = architecture_of(job.architecture)
     side = image_size(architecture, job.protocol)
     network = network_of(architecture, num_classes=data.num_classes)
@@ -47,14 +49,14 @@ def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) 
         "training": job.training,
         "seed": job.seed,
         "versions": record.versions,
-        "weights": weights.name,
-        "load": _load_line(job.architecture, data.num_classes, weights.name),
+        "weights": WEIGHTS,
+        "load": _load_line(job.architecture, data.num_classes),
     }
 
 
 def write_card(weights: Path, card: dict) -> None:
     """Write the card of `weights` beside them."""
-    _path(weights).write_text(yaml.safe_dump(card, sort_keys=False))
+    write_whole(_path(weights), yaml.safe_dump(card, sort_keys=False))
 
 
 def read_card(weights: Path) -> dict | None:
@@ -76,10 +78,10 @@ def _path(weights: Path) -> Path:
     return weights.with_name("card.yaml")
 
 
-def _load_line(architecture: dict, num_classes: int, weights: str) -> str:
+def _load_line(architecture: dict, num_classes: int) -> str:
     """Python that gives the network with its weights: timm's own where timm knows the network by name."""
     names = [name for name in IN_TIMM if load_architecture(name) == architecture]
     names += [architecture["timm"]] if "timm" in architecture else []
     if names:
-        return f"timm.create_model('{names[0]}', num_classes={num_classes}, checkpoint_path='{weights}')"
-    return f"nars.training.card.load_trained('{weights}')"
+        return f"timm.create_model('{names[0]}', num_classes={num_classes}, checkpoint_path='{WEIGHTS}')"
+    return f"nars.training.card.load_trained('{WEIGHTS}')"

@@ -82,8 +82,13 @@ def checkpoint_path(folder: Path | str) -> Path:
     return Path(folder) / "checkpoint.ckpt"
 
 
+def best_weights_path(folder: Path | str) -> Path:
+    """Where the training of `folder` keeps the weights of its best epoch so far, if it is told to."""
+    return Path(folder) / "best.safetensors"
+
+
 def forget_state(job: TrainingJob) -> None:
-    """Remove the checkpoint of a training whose record is kept, unless the settings keep it."""
+    """Remove the state of a training whose record is kept, unless the settings keep it."""
     if not job.trainer.keep_checkpoints:
         remove_checkpoint(job.folder)
 
@@ -91,8 +96,8 @@ def forget_state(job: TrainingJob) -> None:
 def remove_checkpoint(folder: Path | str) -> None:
     """Remove the state of the training of `folder`, if there is one."""
     path = checkpoint_path(folder)
-    path.unlink(missing_ok=True)
-    temporary_of(path).unlink(missing_ok=True)
+    for file in (path, temporary_of(path), best_weights_path(folder)):
+        file.unlink(missing_ok=True)
 
 
 def temporary_of(path: Path) -> Path:

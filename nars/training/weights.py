@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -19,6 +20,13 @@ def write_weights(path: Path, network: nn.Module) -> None:
     temporary = path.with_suffix(".tmp")
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
     os.replace(temporary, path)
+
+
+def copy_weights(source: Path, target: Path) -> None:
+    """Copy a file of weights, in place of another one or not at all."""
+    temporary = target.with_suffix(".tmp")
+    shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
