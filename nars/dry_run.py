@@ -4,7 +4,8 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from itertools import pairwise
+from statistics import median, median_low
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -52,7 +53,8 @@ class OnlyKnown:
 class Plan:
     """Round `number`: jobs of all its candidates, keys of those that the ledger knows, seconds of an epoch by MACs.
 
-    `measured` says where these come from; `later` is how many trainings the rounds after it ask for.
+    `measured` says where these come from; `later` is how many trainings the rounds after it ask for; `workers` is how
+    many train at a time, None where a cluster decides.
     """
 
     number: int
@@ -62,6 +64,7 @@ class Plan:
     seconds_per_mac: float
     measured: str
     later: int
+    workers: int | None
 
     def seconds(self, job: TrainingJob) -> float:
         """What is left of a training in one worker."""
@@ -92,6 +95,7 @@ def plan_of(missing: NotKnownError, trainer: CandidateTrainer, data: ImageData, 
         seconds_per_mac=rate,
         measured=measured,
         later=(rounds.rounds - missing.number) * rounds.batch,
+        workers=getattr(trainer.executor, "workers", None),
     )
 
 
@@ -127,7 +131,10 @@ def seconds_per_image(job: TrainingJob) -> float:
             pass
         finally:
             hook.remove()
-    return (times[-1] - times[WARM_UP - 1]) / (STEPS - WARM_UP) / job.protocol.batch_size
+    if len(times) <= WARM_UP:
+        raise RuntimeError(f"the training ended after {len(times)} steps")
+    steps = [after - before for before, after in pairwise(times[WARM_UP - 1 :])]
+    return median_low(steps) / job.protocol.batch_size  # where epochs are short, others include a validation
 
 
 def _short(job: TrainingJob, folder: str) -> TrainingJob:
@@ -135,7 +142,6 @@ def _short(job: TrainingJob, folder: str) -> TrainingJob:
         update={
             "folder": folder,
             "epochs": STEPS,
-            "logger": job.logger.model_copy(update={"name": "none"}),
             "trainer": job.trainer.model_copy(update={"checkpoint_every": 0}),
         }
     )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from filelock import FileLock
 from rich.console import Console
 
 from nars.costs.statistics import costs
@@ -33,8 +34,26 @@ def pretrained_predictor(
     """
     content = [space.specification, settings.model_dump(mode="json", exclude={"fit"}), num_classes, seed]
     path = folder / f"encoder-{content_key(content)}.safetensors"
-    if path.exists():
-        return Predictor.load(path, specification=space.specification, settings=settings), path, None
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # of searches at the same time one pretrains
+            if not path.exists():
+                return _pretrain(
+                    settings, space, path, num_classes=num_classes, seed=seed, progress=progress, wandb=wandb
+                )
+    return Predictor.load(path, specification=space.specification, settings=settings), path, None
+
+
+def _pretrain(
+    settings: PredictorSettings,
+    space: JointSpace,
+    path: Path,
+    num_classes: int,
+    seed: int,
+    progress: ProgressDisplay,
+    wandb: WandbSettings | None,
+) -> tuple[Predictor, Path, dict | None]:
+    """What `pretrained_predictor` returns, where the file is not there."""
     predictor = Predictor(
         settings,
         architecture_columns=space.architecture.columns,

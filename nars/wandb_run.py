@@ -1,6 +1,7 @@
 """Weights & Biases runs that never stop the work they show: what W&B raises ends a run's tracking and is noted."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,19 +17,26 @@ FINISH_SECONDS = 60  # to wait for uploads at the end of a run; what is left can
 class WandbRun:
     """The run `key` of a study, in the folder wandb/ of the study's; with `settings` None nothing happens.
 
-    A server that cannot be reached makes the run an offline one. An offline run holds all from the beginning, because
-    what is resumed logs again what it knows: so an earlier one of the same key is removed.
+    A server that cannot be reached makes the run an offline one, and those that begin after it. An offline run holds
+    all from the beginning, because what is resumed logs again what it knows: so an earlier one of the same key is
+    removed.
     """
 
     def __init__(
         self, settings: WandbSettings | None, study: Path, *, key: str, name: str, job_type: str, config: Mapping
     ):
         self.study = study
-        self.offline = settings is not None and settings.offline
+        self.offline = settings is not None and (settings.offline or problem(study) is not None)
         self._run = None
         if settings is None:
             return
-        values = {"id": key, "name": name, "group": study.name, "job_type": job_type, "config": dict(config)}
+        values = {
+            "id": f"{study.name}-{key}",
+            "name": name,
+            "group": study.name,
+            "job_type": job_type,
+            "config": dict(config),
+        }
         values |= {"project": settings.project, "entity": settings.entity}
         self._begin(values)
         if self._run is None and not self.offline:
@@ -37,11 +45,11 @@ class WandbRun:
 
     def _begin(self, values: dict) -> None:
         try:
+            (self.study / "wandb").mkdir(parents=True, exist_ok=True)
             import wandb
 
             _leave_parents_service()
             wandb.setup(wandb.Settings(silent=True))
-            (self.study / "wandb").mkdir(parents=True, exist_ok=True)
             if self.offline:
                 for old in (self.study / "wandb").glob(f"offline-run-*-{values['id']}"):
                     shutil.rmtree(old)
@@ -62,8 +70,9 @@ class WandbRun:
         except Exception as error:  # whatever it is: a training of days must not end with its dashboard
             self._give_up(error)
 
-    def log(self, row: Mapping, step: int) -> None:
-        """Log a row of scalars at `step`; a run that goes on at the server passes over the steps it has."""
+    def log(self, row: Mapping, step: int | None = None) -> None:
+        """Log a row of scalars at `step`, where a run that goes on at the server passes over the steps it has; or at
+        the next one."""
         self._try(lambda run: run.log(dict(row), step=step, commit=True))
 
     def define_axis(self, axis: str) -> None:
@@ -74,9 +83,9 @@ class WandbRun:
         """Set values of the run's summary; None is left out."""
         self._try(lambda run: run.summary.update({k: v for k, v in values.items() if v is not None}))
 
-    def tables(self, tables: Mapping[str, Sequence[Mapping]], step: int) -> None:
-        """Log tables by name at `step`, each a sequence of rows."""
-        self._try(lambda run: run.log({name: _table(rows) for name, rows in tables.items()}, step=step, commit=True))
+    def tables(self, tables: Mapping[str, Sequence[Mapping]]) -> None:
+        """Log tables by name, each a sequence of rows."""
+        self._try(lambda run: run.log({name: _table(rows) for name, rows in tables.items()}, commit=True))
 
     def use(self, name: str, kind: str, files: Sequence[Path]) -> None:
         """Say that the run works with these files; W&B knows an artifact by name and content, whoever made it."""
@@ -109,20 +118,21 @@ class WandbRun:
 
         It would keep the run in use, or, dead already, be mourned with a traceback at exit.
         """
-        import wandb
-
         self._run = None
         with suppress(Exception):
+            import wandb
+
             wandb.teardown()
         reason = " ".join(str(error).split("\n")[0].split()) or type(error).__name__
-        with suppress(OSError), open(_problems(self.study), "a") as file:  # a full disk is reported by the ledger
+        with suppress(OSError), open(_problems(self.study), "a", encoding="utf-8") as file:  # the ledger tells of disks
             file.write(f"{type(error).__name__}: {reason}\n")
 
 
 def problem(study: Path) -> str | None:
     """Why runs of the study are offline or incomplete: the first reason since `forget_problems`, or None."""
-    file = _problems(study)
-    return file.read_text().partition("\n")[0] if file.exists() else None
+    with suppress(OSError):
+        return _problems(study).read_text(encoding="utf-8").partition("\n")[0]
+    return None
 
 
 def forget_problems(study: Path) -> None:
@@ -152,7 +162,7 @@ def _table(rows: Sequence[Mapping]):
 def _artifact(name: str, kind: str, files: Sequence[Path]):
     import wandb
 
-    artifact = wandb.Artifact(name, type=kind)
+    artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", name), type=kind)
     for file in files:
         artifact.add_file(str(file), name=file.name)
     return artifact

@@ -143,7 +143,7 @@ def test_a_constraint_of_another_kind_replaces_the_default_one():
 
 
 def test_the_paper_s_scale_is_one_option():
-    """48 candidates x 4 rounds of 150 epochs, pool 20,000 between 400 and 800 M MACs: facts.md 2.3, 2.4 and 2.6."""
+    """48 candidates x 4 rounds of 150 epochs, pool 20,000 between 400 and 800 M MACs."""
     settings = settings_of("search", "experiment=imagenet200", "data.root=/images")
     strategy, protocol = settings.strategy, settings.protocol
     assert (strategy.batch, strategy.rounds, strategy.pool_size) == (48, 4, 20_000)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def test_without_settings_nothing_happens(study):
     with begin(study, settings=None) as run:
         run.log({"x": 1}, step=0)
         run.summarise({"x": 1})
-        run.tables({"t": [{"a": 1}]}, step=1)
+        run.tables({"t": [{"a": 1}]})
         run.give("a", "b", [study / "missing"])
     assert not study.exists()
 
@@ -39,11 +40,11 @@ def test_rows_tables_and_artifacts_are_in_the_file(study, read_wandb, tmp_path):
     with begin(study) as run:
         for step in range(3):
             run.log({"x": step / 2}, step=step)
-        run.tables({"t": [{"a": 1, "b": None}, {"a": "two", "c": True}]}, step=3)
+        run.tables({"t": [{"a": 1, "b": None}, {"a": "two", "c": True}]})
         run.summarise({"macs": 5.0, "nothing": None})
         run.use("made", "thing", [tmp_path / "made.txt"])
         run.give("again", "thing", [tmp_path / "made.txt"])
-    file = read_wandb(study)["k1"]
+    file = read_wandb(study)["study-k1"]
     assert [row["x"] for row in file.history[:3]] == [0.0, 0.5, 1.0]
     assert (file.history[3]["t/nrows"], file.history[3]["t/ncols"]) == (2, 3)
     assert file.summary["macs"] == 5.0
@@ -59,8 +60,8 @@ def test_a_run_begun_again_offline_replaces_its_file(study, read_wandb):
         with begin(study) as run, begin(study, "k2"):
             run.log({"x": value}, step=0)
     runs = read_wandb(study)
-    assert set(runs) == {"k1", "k2"}
-    assert [row["x"] for row in runs["k1"].history] == [2]
+    assert set(runs) == {"study-k1", "study-k2"}
+    assert [row["x"] for row in runs["study-k1"].history] == [2]
 
 
 def test_without_login_runs_are_kept_offline(study, read_wandb):
@@ -68,7 +69,7 @@ def test_without_login_runs_are_kept_offline(study, read_wandb):
         assert run.offline
         run.log({"x": 1}, step=0)
     assert "wandb login" in problem(study)
-    assert [row["x"] for row in read_wandb(study)["k1"].history] == [1]
+    assert [row["x"] for row in read_wandb(study)["study-k1"].history] == [1]
     forget_problems(study)
     assert problem(study) is None
 
@@ -80,7 +81,7 @@ def test_without_network_runs_are_kept_offline(study, read_wandb, monkeypatch):
     with begin(study, settings=ONLINE) as run:
         run.log({"x": 1}, step=0)
     assert problem(study)
-    assert [row["x"] for row in read_wandb(study)["k1"].history] == [1]
+    assert [row["x"] for row in read_wandb(study)["study-k1"].history] == [1]
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing(study):
@@ -88,6 +89,29 @@ def test_a_folder_that_cannot_be_written_stops_nothing(study):
     study.write_text("a file where the folder should be")
     with begin(study) as run:
         run.log({"x": 1}, step=0)
+    assert problem(study) is None  # nowhere to say it
+
+
+def test_once_the_server_failed_later_runs_are_offline_at_once(study, monkeypatch):
+    with begin(study, settings=ONLINE) as run:
+        assert run.offline
+    monkeypatch.setenv("WANDB_API_KEY", 40 * "0")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("nars.wandb_run.INIT_SECONDS", 60)
+    started = time.monotonic()
+    with begin(study, "k2", settings=ONLINE) as run:
+        assert run.offline
+    assert time.monotonic() - started < 30
+    forget_problems(study)
+    assert not begin(study, "k3", settings=None).offline
+
+
+def test_names_of_artifacts_are_made_such_as_wandb_takes(study, read_wandb, tmp_path):
+    (tmp_path / "made.txt").write_text("made")
+    with begin(study) as run:
+        run.use("my encoder (new)", "thing", [tmp_path / "made.txt"])
+    assert problem(study) is None
+    assert read_wandb(study)["study-k1"].artifacts == [("my-encoder--new-", "thing", True)]
 
 
 IN_A_PROCESS = """
@@ -142,7 +166,19 @@ with begin("parent"):
 """
     assert in_a_process(study, code).returncode == 0
     assert problem(study) is None
-    assert [row["x"] for row in read_wandb(study)["k1"].history] == [2]
+    assert [row["x"] for row in read_wandb(study)["study-k1"].history] == [2]
+
+
+def test_a_wandb_that_cannot_be_imported_stops_nothing(study):
+    code = """
+sys.modules["wandb"] = None
+with begin("k1") as run:
+    run.log({"x": 1}, step=0)
+print("went on:", problem(study))
+"""
+    done = in_a_process(study, code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("went on: ModuleNotFoundError")
 
 
 def test_nested_settings_become_flat_scalars():

@@ -1,5 +1,6 @@
 """The words and tables of the terminal."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,11 +71,14 @@ def print_plan(console: Console, plan: "Plan") -> None:
     new = [plan.seconds(job) for job in plan.jobs if job.key not in plan.known]
     lines = [
         f"Round {plan.number} would train {len(new)} candidates for {plan.epochs} epochs and reuse {len(plan.known)}: "
-        f"{duration(sum(new))} of training in one worker ({plan.measured})."
+        f"{duration(sum(new))} of training ({plan.measured})."
     ]
+    later = plan.later * sum(new) / len(new)
     if plan.later:
-        later = plan.later * sum(new) / len(new)
         lines.append(f"The rounds after it would train {plan.later} more: at most {duration(later)}.")
+    if plan.workers:
+        share = (sum(new) + later) / plan.workers
+        lines.append(f"With {plan.workers} at a time (executor.workers) all that takes about {duration(share)}.")
     console.print(" ".join(lines), highlight=False, markup=False)
 
 
@@ -102,7 +106,9 @@ def print_answer(console: Console, run: Run, report: Path) -> None:
     console.print(" ".join(trust_sentences(run)), markup=False)
     console.print(f"Report: {report}", soft_wrap=True, markup=False)
     console.print(
-        f"Train the best pair on: python train.py candidate={run.answer_file(1)}", soft_wrap=True, markup=False
+        f"Train the best pair on: python train.py candidate={shlex.quote(str(run.answer_file(1)))}",
+        soft_wrap=True,
+        markup=False,
     )
 
 

@@ -1,5 +1,6 @@
 """What searches and pretrainings show on Weights & Biases, and what the terminal says about it."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from nars.reporting.study import Run
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
 from nars.settings import LoggerSettings, PredictorSettings, SearchSettings, WandbSettings
-from nars.spaces.candidate import JointSpace, content_key
+from nars.spaces.candidate import JointSpace
 from nars.wandb_run import WandbRun, candidate_scalars, forget_problems, problem, scalars
 
 IN_CONFIG = {"constraint", "data", "protocol", "predictor", "strategy", "trainer", "seed"}
@@ -20,7 +21,7 @@ def upload_line(study: Path) -> str | None:
     files = study.glob("wandb/offline-run-*/*.wandb")
     if all(file.with_name(f"{file.name}.synced").exists() for file in files):
         return None
-    return f"Upload to W&B: wandb sync {study}/wandb/offline-run-*"
+    return f"Upload to W&B: wandb sync {shlex.quote(str(study))}/wandb/offline-run-*"
 
 
 class Notices:
@@ -57,12 +58,12 @@ class SearchTracking:
     def __init__(self, settings: SearchSettings, answers: Path, console: Console, *, in_sweep: bool):
         self.study = answers.parents[1]
         self.in_sweep = in_sweep
-        self._logger = LoggerSettings() if settings.dry_run else settings.logger
-        self.notices = Notices(self._logger, self.study, console)
+        self.logger = LoggerSettings() if settings.dry_run else settings.logger  # of trainings and pretrainings, too
+        self.notices = Notices(self.logger, self.study, console)
         self.run = WandbRun(
-            self._logger.wandb,
+            self.logger.wandb,
             self.study,
-            key=f"search-{content_key([self.study.name, answers.name])}",
+            key=f"search-{answers.name}",
             name=f"{self.study.name} {answers.name}",
             job_type="search",
             config=_search_config(settings),
@@ -71,35 +72,27 @@ class SearchTracking:
         for axis in ("round", "generation"):
             self.run.define_axis(axis)
 
-    @property
-    def logger(self) -> LoggerSettings:
-        """Where trainings and pretrainings go: offline, too, if the server could not be reached."""
-        wandb = self._logger.wandb
-        if wandb is None:
-            return self._logger
-        return self._logger.model_copy(update={"wandb": wandb.model_copy(update={"offline": self.run.offline})})
-
     def round(self, done: Round, history: History) -> None:
         """Show what a round gave."""
         accuracies = [r.accuracy_at(history.epoch) for r in done.records if r.status != "failed"]
-        row = {"round": done.number, "round/best": max(accuracies), "round/mean": sum(accuracies) / len(accuracies)}
+        row = {"round": done.number, "round/trained": len(accuracies)}
+        if accuracies:
+            row |= {"round/best": max(accuracies), "round/mean": sum(accuracies) / len(accuracies)}
         pairs = predicted_against_measured(done, history.epoch)
         if pairs:
             agreement = rank_agreement(*np.array(pairs).T)
             row |= {f"round/{key}": value for key, value in agreement.items() if value is not None}
-        self.run.log(row, step=done.number)
+        self.run.log(row)
         self.notices.say_problem()
 
     def answer(self, answer: Run, history: History, *, encoder: Path, predictor: Path) -> None:
         """Show the finished search: generations, tables, summary, artifacts."""
         summary, best = answer.summary, answer.answers[0]
-        first = len(summary.rounds) + 1
         for i, generation in enumerate(summary.generations):
             values = {f"generation/{key}": value for key, value in generation.model_dump().items()}
-            self.run.log({"generation": i} | values, step=first + i)
-        last = first + len(summary.generations)
+            self.run.log({"generation": i} | values)
         answers = [{"rank": rank} | _flat(a) for rank, a in enumerate(answer.answers, start=1)]
-        self.run.tables({"candidates": _candidate_rows(history), "answers": answers}, step=last)
+        self.run.tables({"candidates": _candidate_rows(history), "answers": answers})
         work = {} if summary.work is None else scalars(summary.work.model_dump())
         agreement = {f"held_out/{key}": value for key, value in summary.held_out_ranking.model_dump().items()}
         self.run.summarise({key: best[key] for key in ("predicted_accuracy", "predicted_std", "macs", "params")})

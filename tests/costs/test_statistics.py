@@ -18,7 +18,7 @@ from nars.spaces.architecture import Architecture, ArchitectureSpace, Architectu
 
 NAMES = ("macs", "params", "weights", "released_macs", "activations")
 
-# multiply-adds in the authors' count and weights, in units: facts.md 2.7 and 3, from the released model files.
+# multiply-adds in the authors' count and weights, in units, from the released model files.
 PUBLISHED = {
     "fbnetv3_a": (356_598_280, 8_542_224),
     "fbnetv3_b": (461_550_136, 8_542_224),
@@ -222,7 +222,7 @@ ROUNDED = {  # limit: {width: rounded width}
 
 @pytest.mark.parametrize("limit", ROUNDED)
 def test_widths_are_rounded_as_in_the_released_code(limit):
-    """Nearest multiple of 8, half up, one step up if more than 1 - limit is lost: facts.md section 3."""
+    """Nearest multiple of 8, half up, one step up if more than 1 - limit is lost."""
     for width, rounded in ROUNDED[limit].items():
         assert round_width(width, limit=limit) == rounded
     widths, rounded = ROUNDED[limit].keys(), ROUNDED[limit].values()
@@ -239,7 +239,7 @@ def test_rounding_is_timm_s():
 
 
 def test_squeezed_widths_are_a_quarter_of_the_input():
-    """less_se_channels of the released code: facts.md section 3."""
+    """less_se_channels of the released code."""
     for width in range(8, 300, 4):
         for expansion in range(2, 8):
             expanded = expanded_width(width, expansion)

@@ -57,7 +57,7 @@ def test_weights_interchange_with_timm_s(published, name):
 
 
 def test_padding_overrides_change_maps_and_no_weights(published):
-    """B overrides two paddings: its maps at 248 pixels are 15 and 7 wide, timm's 16 and 8 (facts.md section 3)."""
+    """B overrides two paddings: its maps at 248 pixels are 15 and 7 wide, timm's 16 and 8."""
     networks = [build_network(published("fbnetv3_b", padding_overrides=o), num_classes=9).eval() for o in (True, False)]
     shapes = [{key: value.shape for key, value in network.state_dict().items()} for network in networks]
     assert shapes[0] == shapes[1]

@@ -50,22 +50,22 @@ def test_a_search_and_the_training_of_its_answer(read_wandb, tmp_path):
     runs = read_wandb(study)
     by_type = {kind: [r for r in runs.values() if r.run.job_type == kind] for kind in ("candidate", "pretraining")}
     assert {r.run.run_group for r in runs.values()} == {"smoke"}
-    assert {r.run.run_id for r in by_type["candidate"]} == set(records)
+    assert {r.run.run_id for r in by_type["candidate"]} == {f"smoke-{key}" for key in records}
 
     (answer_folder,) = (study / "answers").iterdir()
     summary = yaml.safe_load((answer_folder / "search.yaml").read_text())
     predicted = {c["key"]: c["predicted"] for r in summary["rounds"] for c in r["candidates"]}
     assert sum(value is not None for value in predicted.values()) == 2
     for key, record in records.items():
-        assert runs[key].summary["accuracy"] == pytest.approx(record.accuracies[-1])
-        assert runs[key].summary.get("predicted_accuracy") == (
+        assert runs[f"smoke-{key}"].summary["accuracy"] == pytest.approx(record.accuracies[-1])
+        assert runs[f"smoke-{key}"].summary.get("predicted_accuracy") == (
             predicted[key] and pytest.approx(predicted[key], abs=1e-6)
         )
 
     (pretraining,) = by_type["pretraining"]
     assert pretraining.config["predictor/pretrain/epochs"] == 2
     assert pretraining.summary["macs/kendall_tau"] > 0
-    encoder = pretraining.run.run_id
+    encoder = pretraining.run.run_id.removeprefix("smoke-")
     assert pretraining.artifacts == [(encoder, "encoder", False)]
 
     (search,) = [r for r in runs.values() if r.run.job_type == "search"]
@@ -96,7 +96,8 @@ def test_a_search_and_the_training_of_its_answer(read_wandb, tmp_path):
     assert done.stdout.splitlines()[-1] == f"Upload to W&B: wandb sync {tmp_path}/trained/wandb/offline-run-*"
     (training,) = read_wandb(tmp_path / "trained").values()
     assert training.summary["predicted_accuracy"] == best["predicted_accuracy"]
-    assert training.artifacts == [(pairs, "pairs", True), (f"weights-{training.run.run_id}", "weights", False)]
+    weights = f"weights-{training.run.run_id.removeprefix('trained-')}-epochs-1"
+    assert training.artifacts == [(pairs, "pairs", True), (weights, "weights", False)]
     digests = {a.name: a.digest for r in (search, training) for a in r.kinds["artifact"]}
     assert digests[pairs] == next(a.digest for a in training.kinds["artifact"] if a.name == pairs)
 

@@ -22,7 +22,7 @@ def edited(values: dict, path: str, value) -> dict:
 
 
 def test_fbnetv3_has_the_published_number_of_architectures(fbnetv3):
-    """1.76e17 without resolution, 7 resolutions: facts.md 1.3, from the published table."""
+    """1.76e17 without resolution, 7 resolutions, from the published table."""
     kernels, expansions = 2**7, (4 * 4) ** 3 * 4
     widths, depths = 5 * (5 * 4 * 7 * 8 * 13 * 12 * 12), 4 * 4 * 4 * 5 * 5 * 5
     assert fbnetv3.cardinality == kernels * expansions * widths * depths * 7

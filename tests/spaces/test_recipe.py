@@ -13,7 +13,7 @@ from nars.spaces.recipe import Recipe, recipe_space
 
 
 def test_fbnetv3_has_the_published_number_of_recipes(fbnetv3_recipes):
-    """11 lr, 2 optimizers, EMA, 31 dropout, 22 stochastic depth, 42 mixup, 15 weight decay: facts.md 1.5."""
+    """11 lr, 2 optimizers, EMA, 31 dropout, 22 stochastic depth, 42 mixup, 15 weight decay."""
     assert fbnetv3_recipes.sizes.tolist() == [11, 2, 2, 31, 22, 42, 15]
     assert fbnetv3_recipes.cardinality == 11 * 2 * 2 * 31 * 22 * 42 * 15
     assert f"{fbnetv3_recipes.cardinality:.1e}" == "1.9e+07"

@@ -55,9 +55,9 @@ def test_each_training_is_a_wandb_run_of_its_own(make_job, read_wandb, tmp_path)
     }
     records = {key: train_job(job) for key, job in jobs.items()}
     runs = read_wandb(study)
-    assert set(runs) == set(jobs)
+    assert set(runs) == {f"some-study-{key}" for key in jobs}
     for key, job in jobs.items():
-        run, record = runs[key], records[key]
+        run, record = runs[f"some-study-{key}"], records[key]
         assert (run.run.run_group, run.run.job_type, run.run.project) == ("some-study", "candidate", "some-project")
         assert run.run.display_name == job.candidate.name
         assert {f"recipe/{name}": value for name, value in job.recipe.items()}.items() <= run.config.items()
@@ -78,7 +78,7 @@ def test_a_resumed_training_has_its_whole_curve_in_one_wandb_run(make_job, read_
     for epochs in (1, 2):
         record = train_job(make_job(tmp_path / "trainings" / "k1", protocol={"epochs": epochs}, **values))
     (run,) = read_wandb(tmp_path).values()
-    assert run.run.run_id == "k1"
+    assert run.run.run_id == f"{tmp_path.name}-k1"
     assert [row["accuracy"] for row in run.history] == pytest.approx(list(record.accuracies))
     assert [row["_step"] for row in run.history] == [2, 5]
 

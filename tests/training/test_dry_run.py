@@ -1,11 +1,12 @@
 """How long a round would take, by what trainings took before."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from nars.data import open_data
-from nars.dry_run import NotKnownError, OnlyKnown, plan_of
+from nars.dry_run import STEPS, WARM_UP, NotKnownError, OnlyKnown, _images_per_epoch, plan_of, seconds_per_image
 from nars.records import Ledger, Record
 from nars.settings import DigitsSettings, LoggerSettings, NarsSettings, ProtocolSettings, TrainerSettings
 from nars.spaces.candidate import Candidate
@@ -25,7 +26,7 @@ def candidate(name: str) -> Candidate:
 def trainer(tmp_path: Path) -> CandidateTrainer:
     """Without an executor: nothing may be measured."""
     values = {"data": DATA, "split_file": None, "protocol": PROTOCOL, "trainer": TRAINER, "study": "s", "seed": 0}
-    values |= {"logger": LoggerSettings(name="none"), "training": training_identity(open_data(DATA), PROTOCOL, TRAINER)}
+    values |= {"logger": LoggerSettings(), "training": training_identity(open_data(DATA), PROTOCOL, TRAINER)}
     price = lambda candidate: (COSTS[candidate.architecture["name"]], 1.0)  # noqa: E731
     return CandidateTrainer(
         Ledger(tmp_path / "records.jsonl"), None, job_values=values, price=price, folder=tmp_path, progress=None
@@ -57,3 +58,20 @@ def test_a_known_round_is_handed_out(trainer):
     assert list(OnlyKnown(trainer)([candidate("a")], 4, title="round 1")) == [known]
     with pytest.raises(NotKnownError):  # a longer training than is known
         OnlyKnown(trainer)([candidate("a")], 5, title="round 1")
+
+
+def test_the_time_of_an_image_is_measured(make_job, tmp_path):
+    started = time.monotonic()
+    seconds = seconds_per_image(make_job(tmp_path, protocol={"steps_per_epoch": 2}))
+    assert 0 < seconds * 16 * (STEPS - WARM_UP) <= time.monotonic() - started
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RuntimeError, match="the training ended after"):
+        seconds_per_image(make_job(tmp_path, recipe={"lr": 1e30}))
+
+
+def test_images_of_an_epoch_are_those_trained_and_a_third_of_those_validated():
+    data = open_data(DATA)
+    assert (data.train_size, data.val_size) == (1437, 360)
+    for steps, trained in ((None, 1437), (40, 1437), (10, 640)):
+        protocol = ProtocolSettings(epochs=1, batch_size=64, steps_per_epoch=steps)
+        assert _images_per_epoch(protocol, data) == trained + 120
