@@ -4,7 +4,10 @@ from pathlib import Path
 
 import yaml
 
+from nars.files import write_whole
 from nars.settings import Settings, parse
+
+FILES = "job-*.yaml"
 
 
 class Result(Settings):
@@ -33,11 +36,16 @@ class Outcome(Settings):
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
     """Write job-<number>.yaml."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"job-{outcome.number}.yaml").write_text(yaml.safe_dump(outcome.model_dump(mode="json"), sort_keys=False))
+    write_whole(folder / f"job-{outcome.number}.yaml", yaml.safe_dump(outcome.model_dump(mode="json"), sort_keys=False))
+
+
+def forget_outcomes(folder: Path) -> None:
+    """Remove the outcomes of an earlier sweep into the same folder."""
+    for file in folder.glob(FILES):
+        file.unlink()
 
 
 def read_outcomes(folder: Path) -> list[Outcome]:
     """The outcomes in a sweep's folder, by number."""
-    outcomes = [parse(Outcome, yaml.safe_load(file.read_text()), where=str(file)) for file in folder.glob("job-*.yaml")]
+    outcomes = [parse(Outcome, yaml.safe_load(file.read_text()), where=str(file)) for file in folder.glob(FILES)]
     return sorted(outcomes, key=lambda outcome: outcome.number)

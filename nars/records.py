@@ -91,9 +91,13 @@ class Ledger:
     def __iter__(self):
         return iter(self._records.values())
 
+    def get(self, key: str) -> Record | None:
+        """The record under `key`, if there is one."""
+        return self._records.get(key)
+
     def find(self, key: str, epochs: int) -> Record | None:
         """The record that answers a training of `epochs` epochs under `key`, if there is one."""
-        record = self._records.get(key)
+        record = self.get(key)
         return record if record is not None and record.answers(epochs) else None
 
     def refresh(self) -> list[Record]:

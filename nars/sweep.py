@@ -1,5 +1,6 @@
 """Jobs of scripts, alone or in a sweep (`-m`): there the others go on when one fails, and all are put together."""
 
+import atexit
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 
 from nars.configuration import one_line_errors, user_errors
 from nars.errors import UserError
-from nars.outcomes import Outcome, Result, read_outcomes, write_outcome
+from nars.outcomes import Outcome, Result, forget_outcomes, read_outcomes, write_outcome
 
 
 def run_job(job: Callable[[], Result | None]) -> float | None:
@@ -27,8 +28,10 @@ def run_job(job: Callable[[], Result | None]) -> float | None:
     hydra = HydraConfig.get()
     number, overrides = int(hydra.job.num), tuple(hydra.overrides.task)
     print(f"job {number}: {' '.join(overrides)}", flush=True)
+    outcome = Outcome(number=number, overrides=overrides, error="it did not end: stopped, or its process was lost")
+    write_outcome(Path(hydra.sweep.dir), outcome)  # for the case that it is
     result, error = _caught(job)
-    write_outcome(Path(hydra.sweep.dir), Outcome(number=number, overrides=overrides, result=result, error=error))
+    write_outcome(Path(hydra.sweep.dir), outcome.model_copy(update={"result": result, "error": error}))
     return result.accuracy if result else 0.0
 
 
@@ -54,18 +57,38 @@ def _caught(job: Callable[[], Result | None]) -> tuple[Result | None, str | None
 class SweepSummary(Callback):
     """Hydra's callback that ends a sweep with a table and, of searches, a page over all its jobs.
 
-    The exit code is 1 if some jobs failed.
+    The exit code is 1 if some jobs failed. A sweep that is stopped ends with what it has.
     """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs) -> None:
+        """See Hydra's `Callback`."""
+        folder = Path(config.hydra.sweep.dir)
+        forget_outcomes(folder)
+        atexit.register(show_outcomes, folder)  # Hydra does not call what follows when a launcher raises
 
     def on_multirun_end(self, config: DictConfig, **kwargs) -> None:
         """See Hydra's `Callback`."""
-        folder = Path(config.hydra.sweep.dir)
-        with one_line_errors():
+        atexit.unregister(show_outcomes)
+        if not show_outcomes(Path(config.hydra.sweep.dir)):
+            sys.exit(1)
+
+
+def show_outcomes(folder: Path) -> bool:
+    """Show how the jobs of a sweep ended; whether all ended well."""
+    try:
+        with user_errors():
+            outcomes = read_outcomes(folder)
+            if not outcomes:
+                raise UserError(f"{folder}: no job of the sweep left its outcome here; were they given other folders?")
             from rich.console import Console
 
             from nars.reporting.sweep import finish_sweep
 
-            outcomes = read_outcomes(folder)
             finish_sweep(outcomes, folder, Console())
-        if any(outcome.error for outcome in outcomes):
-            sys.exit(1)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return False
+    except Exception:  # a page that cannot be made must not hide what the jobs gave
+        traceback.print_exc()
+        return False
+    return not any(outcome.error for outcome in outcomes)

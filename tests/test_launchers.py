@@ -59,6 +59,8 @@ def test_searches_that_joblib_runs_side_by_side_share_the_trainings(tmp_path):
     assert len(keys) == len(set(keys)) == 8
     trained = [int(part.partition(",")[0]) for part in done.stdout.split("(trained ")[1:]]
     assert sum(trained) == 8
+    page = Path(done.stdout.rpartition("Report of the sweep: ")[2].splitlines()[0])
+    assert all(limit in page.read_text() for limit in ("macs &lt;= 1M", "macs &lt;= 2M"))
     assert len(trained) == 2
 
 

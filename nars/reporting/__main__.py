@@ -1,19 +1,25 @@
-"""Rebuild reports: `python -m nars.reporting runs/digits`; several folders make one report."""
+"""Rebuild reports: `python -m nars.reporting runs/digits`; several folders make one report, a sweep's its page."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from nars.errors import UserError
+from nars.outcomes import FILES
 from nars.reporting.report import write_report
+from nars.sweep import show_outcomes
 
 
 def main() -> int:
-    """Write the report that the command line asks for; 2 if it cannot be made."""
+    """Write the report that the command line asks for; 2 if it cannot be made, 1 for a sweep of which jobs failed."""
     parser = argparse.ArgumentParser(prog="python -m nars.reporting", description="Make the report of a study.")
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="what search.py made: runs/<study>")
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="runs/<study>, or one runs/sweeps/<time>"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: report.html in (or above) the folders")
     arguments = parser.parse_args()
+    if len(arguments.folders) == 1 and any(arguments.folders[0].glob(FILES)):
+        return 0 if show_outcomes(arguments.folders[0]) else 1
     try:
         print(f"written: {write_report(arguments.folders, arguments.output)}")
     except (UserError, OSError) as error:

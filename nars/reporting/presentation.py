@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from nars.reporting.study import REPORT, Run
+from nars.reporting.study import REPORT, SUMMARY, Run
 from nars.reporting.terminal import print_answer, print_answer_line
 
 
@@ -19,8 +19,8 @@ def present(run: Run, console: Console, *, in_sweep: bool) -> None:
 def present_known(run: Run, console: Console, *, in_sweep: bool) -> None:
     """Show an answer that an earlier run has found."""
     console.print(f"answered already; to search again, remove {run.folder}", soft_wrap=True, markup=False)
-    report = run.study / REPORT
-    if in_sweep or not report.exists():
+    report, summary = run.study / REPORT, run.folder / SUMMARY
+    if in_sweep or not report.exists() or report.stat().st_mtime < summary.stat().st_mtime:
         present(run, console, in_sweep=in_sweep)
     else:
         print_answer(console, run, report)

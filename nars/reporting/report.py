@@ -10,6 +10,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from nars.costs.constraint import short_number
+from nars.files import write_whole
 from nars.reporting.describe import (
     architecture_strip,
     differences,
@@ -21,7 +22,6 @@ from nars.reporting.describe import (
     shown,
 )
 from nars.reporting.figures import figures_of, front_of_searches
-from nars.reporting.files import write_whole
 from nars.reporting.sections import Section, sections_of
 from nars.reporting.strip import HEIGHT, strip_of
 from nars.reporting.study import REPORT, Run, read_study

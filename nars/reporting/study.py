@@ -1,5 +1,6 @@
 """A study's folder: what searches write there, read back for reports."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +10,14 @@ import yaml
 
 from nars.costs.constraint import Constraint
 from nars.errors import UserError
+from nars.files import write_whole
 from nars.outcomes import Result
 from nars.records import Ledger, Record
-from nars.reporting.files import write_whole
 from nars.reporting.summary import SearchSummary
-from nars.settings import SearchSettings, parse
+from nars.settings import DataSettings, SearchSettings, parse
 from nars.spaces.candidate import content_key
 
-SUMMARY, UNFINISHED, REPORT = "search.yaml", "unfinished.yaml", "report.html"
+SUMMARY, UNFINISHED, REPORT, SPLIT = "search.yaml", "unfinished.yaml", "report.html", "split.json"
 
 # Settings that decide neither what is trained nor what is answered.
 NO_PART_IN_ANSWER = {
@@ -80,16 +81,38 @@ def answer_folder(settings: SearchSettings) -> Path:
     """Where the answer of a search lies: named by its constraint and a key of all that decides the answer, so that
     another seed or strategy has a folder of its own."""
     content = settings.model_dump(mode="json", exclude=NO_PART_IN_ANSWER)
+    if settings.pretrained is not None and Path(settings.pretrained).is_file():
+        content["pretrained"] = hashlib.sha256(Path(settings.pretrained).read_bytes()).hexdigest()
     label = Constraint.of(settings.constraint).label
     words = label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
     return Path(settings.runs_dir) / settings.study / "answers" / f"{words}-{content_key(content)[:6]}"
 
 
 def known_answer(settings: SearchSettings) -> Run | None:
-    """The run that answered these settings before; None if there is none, or some of its trainings failed."""
+    """The run that answered these settings before; None if there is none that can be read, some of its trainings
+    failed, or the images are others now."""
     file = answer_folder(settings) / SUMMARY
-    runs = _read_run(file) if file.exists() else []
-    return next((run for run in runs if run.finished and not (run.summary.work and run.summary.work.failed)), None)
+    try:
+        runs = _read_run(file)
+    except UserError:  # damaged: the search writes it again
+        return None
+    runs = [run for run in runs if run.finished and not (run.summary.work and run.summary.work.failed)]
+    return next((run for run in runs if _same_images(run, settings.data)), None)
+
+
+def _same_images(run: Run, settings: DataSettings) -> bool:
+    """Whether the run trained on the images that lie there now; also true if none can be opened."""
+    if settings.name == "digits":  # always the same, and known without importing torch
+        return True
+    from nars.data import open_data
+
+    try:
+        images = open_data(settings, split_file=run.study / SPLIT).fingerprint
+    except UserError:
+        return True
+    ledger = Ledger(run.study / "records.jsonl")
+    records = [ledger.get(c.key) for r in run.summary.rounds for c in r.candidates]
+    return all(record.training["data"] == images for record in records if record is not None)
 
 
 def write_answer(folder: Path, answers: Sequence[dict], summary: SearchSummary) -> Run:

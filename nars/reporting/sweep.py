@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nars.costs.constraint import short_number
+from nars.files import write_whole
 from nars.outcomes import Outcome, Result
 from nars.reporting.describe import architecture_strip, recipe_line
-from nars.reporting.files import write_whole
 from nars.reporting.study import REPORT, SUMMARY, read_study
 from nars.reporting.tracking import upload_line
 
@@ -81,10 +81,11 @@ def sweep_of(outcomes: Sequence[Outcome]) -> Sweep:
         if outcome.result is not None:
             groups.setdefault(_without_seed(outcome), []).append(outcome.result)
     common = set.intersection(*(set(_without_seed(outcome)) for outcome in outcomes)) if outcomes else set()
-    rows = [
-        Row(name=", ".join(_short(o) for o in overrides if o not in common), results=tuple(results))
-        for overrides, results in groups.items()
-    ]
+    special = [[override for override in overrides if override not in common] for overrides in groups]
+    names = [", ".join(map(_short, overrides)) or "all jobs" for overrides in special]
+    if len(set(names)) < len(names):  # 20000 and 20001 are both 20k
+        names = [", ".join(overrides) for overrides in special]
+    rows = [Row(name=name, results=tuple(results)) for name, results in zip(names, groups.values(), strict=True)]
     failed = tuple(outcome for outcome in outcomes if outcome.error is not None)
     return Sweep(rows=tuple(rows), failed=failed, jobs=len(outcomes))
 
@@ -94,13 +95,13 @@ def _without_seed(outcome: Outcome) -> tuple[str, ...]:
 
 
 def _short(override: str) -> str:
-    """With numbers as 450M and 0.0255."""
+    """With large numbers as 450M."""
     key, _, value = override.partition("=")
     try:
         number = float(value)
     except ValueError:
         return override
-    return f"{key}={short_number(number) if abs(number) >= 1000 else f'{number:.3g}'}"
+    return f"{key}={short_number(number) if abs(number) >= 1000 else f'{number:g}'}"
 
 
 def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
@@ -139,7 +140,7 @@ def write_sweep_page(sweep: Sweep, folder: Path) -> Path | None:
         write_report([path])
         study = read_study(path)
         sections += sections_of(replace(study, runs=tuple(run for run in study.runs if run.folder in answers)))
-    write_whole(folder / REPORT, html_of(sections, title=f"Sweep of {len(sweep.rows)} searches", sweep=sweep))
+    write_whole(folder / REPORT, html_of(sections, title=f"Sweep of {len(answers)} searches", sweep=sweep))
     return folder / REPORT
 
 

@@ -8,9 +8,9 @@ from torch import nn
 from nars.candidates import load_architecture, read_yaml
 from nars.data import ImageData
 from nars.errors import UserError
+from nars.files import write_whole
 from nars.networks.architectures import architecture_of, network_of
 from nars.records import Record
-from nars.reporting.files import write_whole
 from nars.training.evaluation import measure_accuracy
 from nars.training.job import TrainingJob
 from nars.training.run import image_size

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from nars.configuration import settings_from
 from nars.costs.constraint import COSTS, Constraint
 from nars.costs.statistics import costs
+from nars.data import open_data
 from nars.records import Ledger, Record
 from nars.reporting.study import Run, answer_folder, write_answer, write_unfinished
 from nars.reporting.summary import summary_of
@@ -23,6 +24,7 @@ from nars.settings import SearchSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace, content_key
 from nars.spaces.recipe import recipe_space
+from nars.training.job import training_identity
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -52,6 +54,10 @@ class StudyMaker:
         self.ledger = Ledger(folder / "records.jsonl")
         self.weights = np.random.default_rng(s.seed).normal(size=len(self.space.columns))
         self.pool, self.prices = sample_pool(self.space, self.price, self.window, s.strategy.pool_size, s.seed)
+
+    @property
+    def training(self) -> dict:
+        return training_identity(open_data(self.settings.data), self.settings.protocol, self.settings.trainer)
 
     @property
     def constraint(self) -> Constraint:
@@ -85,7 +91,7 @@ class StudyMaker:
         record = Record(
             key=content_key(candidate.to_dict()),
             **candidate.to_dict(),
-            training={},
+            training=self.training,
             seed=self.settings.seed,
             epochs=epochs,
             status=status,

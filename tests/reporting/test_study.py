@@ -1,11 +1,13 @@
 """Study folders are read however far a search came, and unreadable ones are named."""
 
+import shutil
+
 import pytest
 import yaml
 
 from nars.errors import UserError
 from nars.reporting.sections import sections_of
-from nars.reporting.study import known_answer, read_study, write_answer
+from nars.reporting.study import answer_folder, known_answer, read_study, write_answer
 from nars.settings import SearchSettings, parse
 
 
@@ -61,18 +63,62 @@ def test_an_answer_is_known_by_all_that_decides_it_and_nothing_else(tiny_maker):
     for same in (["logger=none"], ["executor.workers=7"], ["trainer.loader_workers=1"], ["dry_run=true"]):
         other = tiny_maker("strategy.rounds=1", "strategy.batch=4", *same, name=folder)
         assert known_answer(other.settings) == run, same
-    for changed in (
+    changes = (
         ["seed=1"],
+        ["search_space.stem_width=8"],
+        ["recipe_space.ema=true"],
+        ["data.val_fraction=0.3"],
+        [f"pretrained={maker.folder}/encoder"],
         ["strategy.rounds=2"],
         ["strategy=nars"],
+        ["strategy.evolution.patience=1"],
         ["predictor.members=2"],
         ["constraint.max_macs=1999999"],  # has the label of 2M
         ["constraint.num_classes=10"],
         ["protocol.epochs=3"],
         ["trainer.precision=bf16-mixed"],
-    ):
+    )
+    assert {change.partition("=")[0].partition(".")[0] for (change,) in changes} == set(SearchSettings.model_fields) - {
+        "study",
+        "runs_dir",
+        "dry_run",
+        "executor",
+        "logger",
+    }
+    for changed in changes:
         other = tiny_maker("strategy.rounds=1", "strategy.batch=4", *changed, name=folder)
         assert known_answer(other.settings) is None, changed
+
+
+def test_another_pretrained_encoder_of_the_same_name_has_another_answer(tiny_maker, tmp_path):
+    encoder = tmp_path / "encoder.safetensors"
+    folders = []
+    for content in (b"one", b"another"):
+        encoder.write_bytes(content)
+        folders.append(answer_folder(tiny_maker(f"pretrained={encoder}").settings))
+    assert folders[0] != folders[1]
+
+
+def test_a_damaged_answer_is_not_known(tiny_maker):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    run = maker.answer(maker.run_rounds())
+    run.answer_file(1).write_text("")
+    assert known_answer(maker.settings) is None
+
+
+def test_an_answer_is_not_known_once_the_images_are_others(tiny_maker, tmp_path):
+    for kind in "ab":
+        (tmp_path / "images" / kind).mkdir(parents=True)
+        for i in range(4):
+            (tmp_path / "images" / kind / f"{i}.png").write_bytes(b"")
+    given = ("strategy.rounds=1", "strategy.batch=4", "data=folder", f"data.root={tmp_path / 'images'}")
+    maker = tiny_maker(*given)
+    run = maker.answer(maker.run_rounds())
+    assert known_answer(maker.settings) == run
+    (tmp_path / "images" / "a" / "4.png").write_bytes(b"")
+    assert known_answer(maker.settings) is None
+    shutil.rmtree(tmp_path / "images")
+    assert known_answer(maker.settings) == run  # of images that are elsewhere now
 
 
 def test_an_answer_with_failed_trainings_is_looked_for_again(finished_run):

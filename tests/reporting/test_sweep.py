@@ -1,12 +1,18 @@
 """A sweep ends with one row for all seeds of a setting, the front of them, and what failed."""
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from nars.outcomes import Outcome, Result, read_outcomes, write_outcome
+from nars.outcomes import Outcome, Result, forget_outcomes, read_outcomes, write_outcome
 from nars.reporting.sweep import finish_sweep, sweep_of
+
+ROOT = Path(__file__).parents[2]
 
 
 def outcome(number: int, *overrides: str, accuracy: float | None, macs: float = 5e8) -> Outcome:
@@ -36,6 +42,15 @@ def test_seeds_are_put_together_with_their_median_and_spread():
     assert [failed.number for failed in sweep.failed] == [4]
 
 
+def test_jobs_that_differ_in_nothing_else_and_numbers_that_look_alike_have_names():
+    (row,) = sweep_of([outcome(i, f"seed={i}", accuracy=0.5) for i in range(3)]).rows
+    assert row.name == "all jobs"
+    rows = sweep_of([outcome(i, f"x={20000 + i}", accuracy=0.5) for i in range(2)]).rows
+    assert [row.name for row in rows] == ["x=20000", "x=20001"]
+    rows = sweep_of([outcome(i, f"x={20000 * (i + 1)}", accuracy=0.5) for i in range(2)]).rows
+    assert [row.name for row in rows] == ["x=20k", "x=40k"]
+
+
 def test_the_front_holds_what_nothing_cheaper_beats():
     costs = [(1e8, 0.5), (2e8, 0.7), (3e8, 0.6), (2e8, 0.6), (4e8, 0.7)]
     sweep = sweep_of([outcome(i, f"x={i}", accuracy=a, macs=m) for i, (m, a) in enumerate(costs)])
@@ -47,6 +62,8 @@ def test_outcomes_are_files_in_the_order_of_their_numbers(tmp_path):
     for one in reversed(outcomes):
         write_outcome(tmp_path / "sweep", one)
     assert read_outcomes(tmp_path / "sweep") == outcomes
+    forget_outcomes(tmp_path / "sweep")
+    assert read_outcomes(tmp_path / "sweep") == []
 
 
 @pytest.fixture
@@ -91,7 +108,82 @@ def test_trainings_have_a_table_and_no_page(tmp_path):
         for i, (lr, a) in enumerate(((0.12345678, 0.5), (0.2, 0.6)))
     ]
     finish_sweep(outcomes, tmp_path / "sweep", Console(file=output, width=100))
-    assert "recipe.lr=0.123" in output.getvalue()
+    assert "recipe.lr=0.123457" in output.getvalue()
     assert "Best: recipe.lr=0.2: 0.600, " in output.getvalue()
     assert "accuracy" in output.getvalue()
     assert not (tmp_path / "sweep").exists()
+
+
+def test_the_page_is_made_again_from_the_outcomes(searches, tmp_path):
+    _, runs = searches
+    command = [sys.executable, "-m", "nars.reporting", str(tmp_path)]
+    for overrides in ((), ("x=1",)):
+        write_outcome(tmp_path, Outcome(number=len(overrides), overrides=overrides, result=runs[0].result))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f"Report of the sweep: {tmp_path / 'report.html'}" in done.stdout
+    write_outcome(tmp_path, Outcome(number=2, overrides=("x=2",), error="lost"))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "job 2 failed (x=2): lost" in done.stdout
+
+
+JOBS = """
+import sys
+import hydra
+from nars.configuration import run_script
+from nars.outcomes import Result
+from nars.sweep import run_job
+
+@hydra.main(version_base="1.3", config_path=None)
+def main(config):
+    def job():
+        if config.what == "stop":
+            raise KeyboardInterrupt
+        if config.what == "bug":
+            raise ZeroDivisionError("a bug")
+        return Result(accuracy=float(config.what), macs=1e6, params=1e6, architecture={}, recipe={}, folder="/nowhere")
+    value = run_job(job)
+    print("value", value, flush=True)
+    return value
+
+run_script(main)
+"""
+
+
+def sweep_over(values: str, folder: Path, *more: str) -> subprocess.CompletedProcess:
+    """A sweep of jobs that take no time."""
+    (folder / "jobs.py").write_text(JOBS)
+    command = [sys.executable, str(folder / "jobs.py"), "-m", f"+what={values}", f"hydra.sweep.dir={folder / 'sweep'}"]
+    callback = "+hydra.callbacks.summary._target_=nars.sweep.SweepSummary"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [*command, callback, *more], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_job_that_ends_with_a_bug_does_not_stop_the_others(tmp_path):
+    done = sweep_over("0.25,bug,0.5", tmp_path)
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("value")] == [
+        "value 0.25",
+        "value 0.0",  # for sweepers that look for the best
+        "value 0.5",
+    ]
+    assert "in job\n" in done.stderr
+    assert "job 1 failed (+what=bug): ZeroDivisionError: a bug" in done.stdout
+    assert "Best: +what=0.5: 0.500" in done.stdout
+    assert sweep_over("0.25,0.5", tmp_path).returncode == 0  # what the earlier sweep left is not counted
+
+
+def test_a_sweep_that_is_stopped_ends_with_what_it_has(tmp_path):
+    done = sweep_over("0.25,stop,0.5", tmp_path)
+    assert done.returncode == 130
+    assert "+what=0.25" in done.stdout
+    assert "job 1 failed (+what=stop): it did not end: stopped, or its process was lost" in done.stdout
+    assert "value 0.5" not in done.stdout
+
+
+def test_a_sweep_whose_outcomes_lie_elsewhere_fails(tmp_path):
+    done = sweep_over("0.25,0.5", tmp_path, "hydra.sweep.dir=sweep-${hydra.job.override_dirname}")
+    assert done.returncode == 1
+    assert "no job of the sweep left its outcome here" in done.stderr
