@@ -270,7 +270,7 @@ class Search:
             write_report([self.folder])
 
     def _price_candidate(self, candidate: Candidate) -> tuple[float, float]:
-        macs, params = self.price(self.space.locate_candidate(candidate)[None])[0]
+        macs, params, *_ = self.price(self.space.locate_candidate(candidate)[None])[0]
         return float(macs), float(params)
 
     def _predict(self, fits: CachedFits | None, candidate: Candidate) -> float | None:
@@ -295,13 +295,9 @@ class Search:
         accuracy, std = predictor.predict_with_std(self.space.encode(points))
         answers = [
             self.space.candidate(point).to_dict()
-            | {
-                "predicted_accuracy": round(float(a), 6),
-                "predicted_std": round(float(d), 6),
-                "macs": float(price[0]),
-                "params": float(price[1]),
-                "num_classes": self.settings.constraint.num_classes,
-            }
+            | {"predicted_accuracy": round(float(a), 6), "predicted_std": round(float(d), 6)}
+            | dict(zip(COSTS, map(float, price), strict=True))
+            | {"num_classes": self.settings.constraint.num_classes}
             for point, a, d, price in zip(points, accuracy, std, self.price(points), strict=True)
         ]
         run = write_answer(answer_folder(self.settings), answers, summary)

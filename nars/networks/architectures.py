@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from nars.costs.constraint import COSTS
 from nars.costs.statistics import table_costs
 from nars.networks.build import build_network
 from nars.networks.timm_models import TimmArchitecture, build_timm_network, measured_costs
@@ -32,7 +31,7 @@ def costs_of(architecture: Architecture | TimmArchitecture, *, num_classes: int)
     """MACs at the architecture's own resolution, and parameters."""
     if isinstance(architecture, TimmArchitecture):
         return measured_costs(build_timm_network(architecture, num_classes=num_classes), architecture.resolution)
-    macs, params = table_costs(ArchitectureTable.of(architecture), COSTS, num_classes=num_classes)[0]
+    macs, params = table_costs(ArchitectureTable.of(architecture), ("macs", "params"), num_classes=num_classes)[0]
     return float(macs), float(params)
 
 
