@@ -1,7 +1,7 @@
 """What the scripts do, once their settings are known: the rooms put together."""
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from nars.costs.statistics import costs
 from nars.data import ImageData, open_data
 from nars.errors import UserError
 from nars.outcomes import Result
+from nars.predictor.cached_fits import CachedFits
 from nars.predictor.predictor import Predictor
 from nars.pretraining import pretrained_predictor
 from nars.records import Ledger
@@ -31,7 +32,7 @@ from nars.search.pool import sample_pool
 from nars.search.rounds import Evaluate, History, Round, run_rounds
 from nars.search.strategies import Pool, Strategy, open_strategy
 from nars.seeds import Stage, stage_seed
-from nars.settings import SearchSettings
+from nars.settings import ConstraintSettings, SearchSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace, content_key
 from nars.spaces.recipe import recipe_space
@@ -43,37 +44,23 @@ from nars.training.opening import open_executor
 IMPORTANCE_POINTS = 512
 
 
-class CachedFits:
-    """A predictor for the rounds whose fits are kept as files, so that a known fit is loaded and not repeated."""
+@dataclass(frozen=True, kw_only=True)
+class Exploration:
+    """What a search knows after its rounds, whatever the limits of its answer: the fitted predictor, the `history` of
+    the rounds, its pool's points (n, d) with costs `prices` (n, 2) and predicted accuracies `scores` (n,), the
+    importance of each dimension (d,), and the work that it took.
+    """
 
-    def __init__(self, predictor: Predictor, *, identity: str, folder: Path, encoder: Path):
-        self.predictor = predictor
-        self.encoder = encoder  # the file that it comes from
-        self._identity = identity
-        self._folder = folder
-        self.file: Path | None = None  # of the fit, once there is one
+    fits: CachedFits
+    history: History
+    points: np.ndarray
+    prices: np.ndarray
+    scores: np.ndarray
+    importance: np.ndarray
+    work: dict
 
-    def fit(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Fit to accuracies y (n,) of encoded points x (n, f), or load that fit."""
-        content = [self._identity, self.predictor.settings.model_dump(mode="json"), x.tolist(), y.tolist()]
-        self.file = self._folder / f"predictor-{content_key(content)}.safetensors"
-        if self.file.exists():
-            self.predictor = Predictor.load(self.file, specification=self.predictor.specification)
-            return
-        self.predictor.fit(x, y)
-        self.predictor.save(self.file)
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """See `Predictor.predict`."""
-        return self.predictor.predict(x)
-
-    def predict_with_std(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See `Predictor.predict_with_std`."""
-        return self.predictor.predict_with_std(x)
-
-    def draws(self, x: np.ndarray, n: int, *, seed: int) -> np.ndarray:
-        """See `Predictor.draws`."""
-        return self.predictor.draws(x, n, seed=seed)
+_explored: dict[str, Exploration] = {}  # at most one, of the job before in a sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,14 +163,50 @@ class Search:
         if self.settings.dry_run:
             return self._dry_run()
         with self.tracking:
-            with open_executor(self.settings.executor, train_job) as executor:
-                fits = self._predictor()
-                trainer = self._trainer(executor, fits)
-                history = self._rounds(fits, trainer, trainer)
-            evolution = self._evolve(fits, history)
-            run = self._answer(fits.predictor, evolution, self._summary(fits, trainer, history, evolution))
-            self.tracking.answer(run, history, encoder=fits.encoder, predictor=fits.file)
+            known = self._known_exploration() or self._explore()
+            evolution = self._evolve(known)
+            run = self._answer(known.fits.predictor, evolution, self._summary(known, evolution))
+            self.tracking.answer(run, known.history, encoder=known.fits.encoder, predictor=known.fits.file)
         return run.result
+
+    def _explore(self) -> Exploration:
+        """The rounds. The next job of a sweep finds them, if it asks for another limit alone."""
+        with open_executor(self.settings.executor, train_job) as executor:
+            fits = self._predictor()
+            trainer = self._trainer(executor, fits)
+            history = self._rounds(fits, trainer, trainer)
+        known = self._exploration(fits, trainer, history)
+        _explored.clear()
+        if self.in_sweep and all(record.status != "failed" for r in history.rounds for record in r.records):
+            _explored[exploration_key(self.settings)] = known
+        return known
+
+    def _known_exploration(self) -> Exploration | None:
+        """That of the job before, in a sweep over limits."""
+        known = _explored.get(exploration_key(self.settings)) if self.in_sweep else None
+        if known is None:
+            return None
+        for done in known.history.rounds:
+            self.tracking.round(done, known.history)
+        records = sum(len(r.records) for r in known.history.rounds)
+        return replace(known, work={"trained": 0, "reused": records, "training_seconds": 0.0})
+
+    def _exploration(self, fits: CachedFits, trainer: CandidateTrainer, history: History) -> Exploration:
+        def score(points: np.ndarray) -> np.ndarray:
+            return fits.predict(self.space.encode(points))
+
+        points, prices = self.pool
+        rng = np.random.default_rng(stage_seed(self.settings.seed, Stage.IMPORTANCE))
+        seconds = round(trainer.seconds, 1)
+        return Exploration(
+            fits=fits,
+            history=history,
+            points=points,
+            prices=prices,
+            scores=score(points),
+            importance=permutation_importance(score, points[:IMPORTANCE_POINTS], rng),
+            work={"trained": trainer.trained, "reused": trainer.reused, "training_seconds": seconds},
+        )
 
     def _dry_run(self) -> None:
         from nars.dry_run import NotKnownError, OnlyKnown, plan_of, seconds_per_image  # imports what trains
@@ -266,7 +289,8 @@ class Search:
         print_round(self.console, done, history)
         self.tracking.round(done, history)
         if trainer.trained:  # else the answer follows at once
-            write_unfinished(answer_folder(self.settings), self._summary(fits, trainer, history))
+            known = self._exploration(fits, trainer, history)
+            write_unfinished(answer_folder(self.settings), self._summary(known))
             write_report([self.folder])
 
     def _price_candidate(self, candidate: Candidate) -> tuple[float, float]:
@@ -278,13 +302,13 @@ class Search:
             return None
         return float(fits.predict(self.space.encode(self.space.locate_candidate(candidate)[None]))[0])
 
-    def _evolve(self, fits: CachedFits, history: History) -> Evolution:
+    def _evolve(self, known: Exploration) -> Evolution:
         s = self.settings
 
         def score(points: np.ndarray) -> np.ndarray:
-            return fits.predict(self.space.encode(points))
+            return known.fits.predict(self.space.encode(points))
 
-        trained, _ = history.usable()
+        trained, _ = known.history.usable()
         trained = trained[np.argsort(-score(trained), kind="stable")]
         seeds = np.concatenate([trained, self.extremes])  # under a tight limit only an extreme may be feasible
         rng = np.random.default_rng(stage_seed(s.seed, Stage.EVOLUTION))
@@ -310,29 +334,31 @@ class Search:
         others = np.setdiff1d(np.arange(len(points)), first)
         return points[np.sort(np.concatenate([np.sort(first), others])[:n])]
 
-    def _summary(
-        self, fits: CachedFits, trainer: CandidateTrainer, history: History, evolution: Evolution | None = None
-    ) -> SearchSummary:
+    def _summary(self, known: Exploration, evolution: Evolution | None = None) -> SearchSummary:
         """All that was measured so far; before the evolution, of an unfinished search."""
-
-        def score(points: np.ndarray) -> np.ndarray:
-            return fits.predict(self.space.encode(points))
-
-        pool, _ = self.pool
-        rng = np.random.default_rng(stage_seed(self.settings.seed, Stage.IMPORTANCE))
-        importance = permutation_importance(score, pool[:IMPORTANCE_POINTS], rng)
-        found = pool if evolution is None else np.concatenate([pool, evolution.points])
-        prices, scores = self.price(found), score(found)
+        prices, scores = known.prices, known.scores
+        if evolution is not None:
+            prices = np.concatenate([prices, self.price(evolution.points)])
+            scores = np.concatenate([scores, evolution.scores])
+        importance = zip(self.space.dimensions, known.importance, strict=True)
         return summary_of(
-            history,
+            known.history,
             constraint=self.constraint.label,
             settings=self.settings.model_dump(mode="json"),
             started=self.started,
-            work={"trained": trainer.trained, "reused": trainer.reused, "training_seconds": round(trainer.seconds, 1)},
+            work=known.work,
             generations=[vars(generation) for generation in evolution.history] if evolution else (),
             front=[
                 {"macs": prices[i, 0], "params": prices[i, 1], "predicted_accuracy": round(float(scores[i]), 6)}
                 for i in pareto_front(prices[:, 0], scores)
             ],
-            importance={d.name: round(float(v), 6) for d, v in zip(self.space.dimensions, importance, strict=True)},
+            importance={dimension.name: round(float(value), 6) for dimension, value in importance},
         )
+
+
+def exploration_key(settings: SearchSettings) -> str:
+    """The same for searches whose rounds are the same, as they are for all limits of the answer."""
+    content = settings.model_copy(
+        update={"constraint": ConstraintSettings(num_classes=settings.constraint.num_classes)}
+    ).model_dump(mode="json")
+    return content_key(content)

@@ -226,6 +226,10 @@ def test_a_sweep_over_constraints_trains_nothing_and_ends_with_all_answers(finis
     assert done.stdout.count("(trained 0, reused 8)") == 2
     assert len(ledger(runs)) == 8
     assert answered(runs, "macs-max-1M-*/best-1.yaml")["macs"] <= 1.0e6
+    # The last job took the rounds from the first: its answer is that of a search of its own.
+    in_the_sweep = answers(runs)
+    run_here("constraint.max_macs=1.5e6", runs=runs)
+    assert answers(runs) == in_the_sweep
     # What failed is said where it happened and at the end; the others are put together.
     assert done.stderr.startswith("error: constraint macs <= 1k cannot be met")
     assert "job 1 failed (experiment=smoke" in done.stdout

@@ -5,6 +5,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def command_line() -> str:
     return shlex.join(["python", *sys.argv])
 
 
+@cache
 def git_commit() -> str | None:
     """The commit of this code, with `+changes` if tracked files differ from it; None outside a git clone."""
     here = Path(__file__).parent
@@ -29,6 +31,7 @@ def git_commit() -> str | None:
     return commit + ("+changes" if changes else "")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Python's version and those of the packages that decide results."""
     return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
