@@ -189,7 +189,6 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
         trainer=settings.trainer,
         logger=settings.logger,
         training=training,
-        study=settings.study,
         folder=str(folder / "trainings" / key),
         teacher=teacher,
         epochs=settings.protocol.epochs,

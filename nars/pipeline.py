@@ -252,7 +252,6 @@ class Search:
                 "trainer": s.trainer,
                 "logger": self.tracking.logger,
                 "training": training_identity(self.data, s.protocol, s.trainer),
-                "study": s.study,
                 "seed": s.seed,
             },
             price=self._price_candidate,

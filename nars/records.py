@@ -74,6 +74,16 @@ def training_key(candidate: Candidate, training: Mapping, seed: int) -> str:
     return content_key({"candidate": candidate.to_dict(), "training": dict(training), "seed": seed})
 
 
+def curve_so_far(path: Path) -> tuple[float, ...]:
+    """Accuracies of the finished epochs in a training's epochs.jsonl, none if there is none; a line torn by a kill is
+    left out."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return ()
+    return tuple(json.loads(line)["accuracy"] for line in lines if line.endswith("}"))
+
+
 class Ledger:
     """The records of one file, in the order in which they were appended. Creating one reads the file."""
 

@@ -38,7 +38,6 @@ def make_jobs(number: int, folder: str) -> list[TrainingJob]:
         "trainer": trainer,
         "logger": LoggerSettings(),
         "training": training_identity(open_data(data), protocol, trainer),
-        "study": "executor_speed",
         "epochs": 1,
         "macs": 1.0,
         "params": 1.0,

@@ -79,7 +79,6 @@ def job_of(name: str, arguments, *, steps: int, folder: str) -> TrainingJob:
         trainer=TrainerSettings(accelerator=arguments.accelerator, precision=arguments.precision, checkpoint_every=0),
         logger=LoggerSettings(),
         training={},
-        study="speed",
         folder=folder,
         epochs=1,
         seed=0,

@@ -49,16 +49,6 @@ class Predictor:
         self._proxy: ProxyNetwork | None = None
         self._model: AccuracyModel | None = None
 
-    @property
-    def is_pretrained(self) -> bool:
-        """Whether fits start from a pretrained encoder."""
-        return self._proxy is not None
-
-    @property
-    def is_fitted(self) -> bool:
-        """Whether `predict` can be called."""
-        return self._model is not None
-
     def pretrain(
         self,
         x_architecture: np.ndarray,

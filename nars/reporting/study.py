@@ -1,7 +1,6 @@
 """A study's folder: what searches write there, read back for reports."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from nars.costs.constraint import Constraint
 from nars.errors import UserError
 from nars.files import write_whole
 from nars.outcomes import Result
-from nars.records import Ledger, Record
+from nars.records import Ledger, Record, curve_so_far
 from nars.reporting.summary import SearchSummary
 from nars.settings import DataSettings, SearchSettings, parse
 from nars.spaces.candidate import content_key
@@ -140,7 +139,7 @@ def read_study(folder: Path) -> Study:
     if not (ledger.exists() or files or unfinished or trainings.exists()):
         raise UserError(f"{folder}: no study; give a folder that search.py made, such as runs/digits")
     records = {record.key: record for record in Ledger(ledger)}
-    begun = {path.parent.name: _curve(path) for path in sorted(trainings.glob("*/epochs.jsonl"))}
+    begun = {path.parent.name: curve_so_far(path) for path in sorted(trainings.glob("*/epochs.jsonl"))}
     return Study(
         folder=folder,
         runs=tuple(run for file in [*files, *unfinished] for run in _read_run(file)),
@@ -160,11 +159,6 @@ def _read_run(file: Path) -> list[Run]:
     except FileNotFoundError:
         return []
     return [Run(folder=file.parent, summary=summary, answers=tuple(answers))]
-
-
-def _curve(path: Path) -> tuple[float, ...]:
-    """Accuracies of a training's finished epochs; a line torn by a kill is left out."""
-    return tuple(json.loads(line)["accuracy"] for line in path.read_text().splitlines() if line.endswith("}"))
 
 
 def _load(path: Path) -> dict:

@@ -1,12 +1,11 @@
 """Candidates in, records out: what the search calls to learn the accuracies of candidates."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from nars.records import Ledger, Record, training_key
+from nars.records import Ledger, Record, curve_so_far, training_key
 from nars.spaces.candidate import Candidate
 from nars.training.claims import Claims
 from nars.training.executor import Executor, Outcome
@@ -42,7 +41,7 @@ class Work:
         """Finished trainings, trained epochs (a finished training counts with all of its), and the best accuracy."""
         finished = self.here | self.elsewhere
         unfinished = [job for key, job in self.jobs.items() if key not in finished]
-        running = [_curve(Path(job.folder) / "epochs.jsonl")[: self.epochs] for job in unfinished]
+        running = [curve_so_far(Path(job.folder) / "epochs.jsonl")[: self.epochs] for job in unfinished]
         curves = [*running, *(record.accuracies for record in finished.values())]
         best = max((max(curve) for curve in curves if curve), default=None)
         return len(finished), len(finished) * self.epochs + sum(map(len, running)), best
@@ -163,14 +162,6 @@ class CandidateTrainer:
         if holders:
             notes.append(f"another search trains some ({', '.join(sorted(holders))})")
         self.progress.update(epochs, ", ".join(notes))
-
-
-def _curve(path: Path) -> list[float]:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return []
-    return [json.loads(line)["accuracy"] for line in lines if line.endswith("}")]
 
 
 def _failed(job: TrainingJob, reason: str) -> Record:

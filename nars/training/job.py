@@ -33,7 +33,6 @@ class TrainingJob(Settings):
     trainer: TrainerSettings
     logger: LoggerSettings
     training: dict
-    study: str
     folder: str
     teacher: TeacherJob | None = None
     epochs: int

@@ -214,8 +214,6 @@ def test_a_saved_predictor_predicts_the_same(space, tmp_path, head, fitted):
     predictor.save(tmp_path / "new folder" / "predictor.safetensors")
     loaded = Predictor.load(tmp_path / "new folder" / "predictor.safetensors", specification=space.specification)
     assert [p.name for p in (tmp_path / "new folder").iterdir()] == ["predictor.safetensors"]
-    assert loaded.is_pretrained
-    assert loaded.is_fitted == fitted
     assert (loaded.settings, loaded.seed, loaded.statistics) == (settings, 3, ("first", "second"))
     if not fitted:
         with pytest.raises(UserError, match="has not been fitted"):

@@ -46,7 +46,6 @@ def job_values() -> dict:
         "trainer": trainer,
         "logger": LoggerSettings(),
         "training": training_identity(open_data(data), protocol, trainer),
-        "study": "digits-study",
         "seed": 3,
     }
 

@@ -25,7 +25,7 @@ def candidate(name: str) -> Candidate:
 @pytest.fixture
 def trainer(tmp_path: Path) -> CandidateTrainer:
     """Without an executor: nothing may be measured."""
-    values = {"data": DATA, "split_file": None, "protocol": PROTOCOL, "trainer": TRAINER, "study": "s", "seed": 0}
+    values = {"data": DATA, "split_file": None, "protocol": PROTOCOL, "trainer": TRAINER, "seed": 0}
     values |= {"logger": LoggerSettings(), "training": training_identity(open_data(DATA), PROTOCOL, TRAINER)}
     price = lambda candidate: (COSTS[candidate.architecture["name"]], 1.0)  # noqa: E731
     return CandidateTrainer(

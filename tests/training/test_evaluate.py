@@ -153,7 +153,7 @@ def test_keys_tell_trainings_apart(job_values, candidate, tmp_path):
         key(candidate(), training={"data": "x"}),
     ]
     assert len(set(keys)) == 4
-    assert key(candidate(), study="another", trainer=None) == keys[0]
+    assert key(candidate(), split_file="another", trainer=None) == keys[0]
 
 
 EPOCHS = 2
