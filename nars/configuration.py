@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -12,6 +13,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from nars.errors import UserError, disk_error
 from nars.settings import SettingsType, parse
+
+CONF = Path(__file__).parents[1] / "conf"
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # for Hydra's own folders; ours are settings
 # Presets of launchers are meant to have the names of their plugins. Here, because processes of joblib warn too.
@@ -83,11 +86,11 @@ def one_line_errors() -> Iterator[None]:
 
 
 def _missing_option(error: MissingConfigException) -> str:
-    wanted = error.missing_cfg_file or ""
-    if not error.options:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    options = error.options or sorted(file.stem for file in (CONF / group).glob("*.yaml"))  # Hydra names none of a list
+    if not (group and options):
         return str(error).splitlines()[0]
-    group, _, option = wanted.rpartition("/")
-    return f"{group}={option}: no such option; allowed: {', '.join(error.options)}"
+    return f"{group}={option}: no such option; allowed: {', '.join(options)}"
 
 
 def settings_from(config: DictConfig, settings_class: type[SettingsType]) -> SettingsType:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from nars.configuration import one_line_errors, user_errors
 from nars.errors import UserError
-from nars.outcomes import Outcome, Result, forget_outcomes, read_outcomes, write_outcome
+from nars.outcomes import FILES, Outcome, Result, forget_outcomes, read_outcomes, write_outcome
 
 
 def run_job(job: Callable[[], Result | None]) -> float | None:
@@ -64,13 +64,18 @@ class SweepSummary(Callback):
         """See Hydra's `Callback`."""
         folder = Path(config.hydra.sweep.dir)
         forget_outcomes(folder)
-        atexit.register(show_outcomes, folder)  # Hydra does not call what follows when a launcher raises
+        atexit.register(_show_stopped, folder)  # Hydra does not call what follows when a launcher raises
 
     def on_multirun_end(self, config: DictConfig, **kwargs) -> None:
         """See Hydra's `Callback`."""
-        atexit.unregister(show_outcomes)
+        atexit.unregister(_show_stopped)
         if not show_outcomes(Path(config.hydra.sweep.dir)):
             sys.exit(1)
+
+
+def _show_stopped(folder: Path) -> None:
+    if any(folder.glob(FILES)):
+        show_outcomes(folder)
 
 
 def show_outcomes(folder: Path) -> bool:
