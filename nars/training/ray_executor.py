@@ -3,6 +3,7 @@
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cached_property, lru_cache
@@ -12,6 +13,7 @@ from nars.settings import LocalExecutorSettings, RayExecutorSettings
 from nars.training.executor import Executor, LostError
 from nars.training.local_executor import LocalExecutor, cores
 
+CONNECT_SECONDS = 20
 OBJECT_STORE_BYTES = 2**27  # of a Ray of our own: jobs and records are small
 
 
@@ -45,6 +47,7 @@ class RayExecutor(Executor):
         address = self.settings.address
         own = {} if address else {"num_cpus": cores(), "object_store_memory": OBJECT_STORE_BYTES}
         try:
+            _knock(address)
             self._ray.init(
                 address=address or "local",
                 include_dashboard=None if address else False,
@@ -52,7 +55,7 @@ class RayExecutor(Executor):
                 logging_level=logging.ERROR,
                 **own,
             )
-        except ConnectionError as error:
+        except OSError as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"executor.address={address}: no Ray cluster answers: {reason}") from None
         if not self._places():
@@ -103,6 +106,13 @@ class RayExecutor(Executor):
             f"executor.cpus_per_candidate={s.cpus_per_candidate:g} executor.gpus_per_candidate="
             f"{s.gpus_per_candidate:g}: no node of the Ray cluster has that; the most on one node: {largest}"
         )
+
+
+def _knock(address: str | None) -> None:
+    """OSError at once if nobody listens at host:port; Ray itself tries for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _places_on(resources: dict, settings: RayExecutorSettings) -> int:
