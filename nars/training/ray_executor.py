@@ -56,6 +56,8 @@ class RayExecutor(Executor):
                 **own,
             )
         except OSError as error:
+            if address is None:
+                raise
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"executor.address={address}: no Ray cluster answers: {reason}") from None
         if not self._places():
