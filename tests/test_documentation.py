@@ -168,6 +168,7 @@ def kept_workers(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_documented_commands_run(places, kept_workers):
     """In their order, because later ones read what earlier ones wrote."""
     best = None
