@@ -64,7 +64,7 @@ TINY = {
     "pretrain_predictor.py": {"predictor.pretrain.pool_size": "200", "predictor.pretrain.epochs": "1"},
 }
 # Of these only the settings are checked: they need what a test has not.
-ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "mode=evaluate", "teacher.weights", "offline=false")
+ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "offline=false")
 
 
 def documented() -> list[str]:
@@ -125,19 +125,20 @@ def write_images(folder: Path, *, classes: int, images: int) -> None:
     """A folder of digits for every class."""
     digits = load_digits()
     for i in range(classes):
-        (folder / f"class{i:03d}").mkdir(parents=True)
+        (folder / str(i)).mkdir(parents=True)
         for number, image in enumerate(digits.images[digits.target == i % 10][:images]):
             pixels = Image.fromarray((image * 15).astype("uint8")).resize((48, 48)).convert("RGB")
-            pixels.save(folder / f"class{i:03d}" / f"{number}.jpg")
+            pixels.save(folder / str(i) / f"{number}.jpg")
 
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory) -> dict[str, str]:
     """What stands for the folders that the documentation names."""
     folder = tmp_path_factory.mktemp("reader")
-    for name in ("train", "val", "imagenet"):
+    for name in ("train", "val", "imagenet", "images"):
         write_images(folder / name, classes=3, images=12)
     return {
+        "/images": str(folder / "images"),
         "/path/to/ILSVRC2012/train": str(folder / "imagenet"),
         "/path/to/train": str(folder / "train"),
         "/path/to/val": str(folder / "val"),
@@ -171,14 +172,14 @@ def kept_workers(monkeypatch):
 @pytest.mark.timeout(900)
 def test_documented_commands_run(places, kept_workers):
     """In their order, because later ones read what earlier ones wrote."""
-    best = None
+    made = {}  # what stands for files of earlier commands
     for command in SCRIPTS:
         if any(word in command for word in ELSEWHERE):
             continue
         for script, overrides in jobs(command):
             overrides = [override for override in overrides if not override.startswith(SIZES)]
             given = {override.partition("=")[0] for override in overrides}
-            overrides = [placed(override, places, best) for override in overrides]
+            overrides = [placed(override, places | made) for override in overrides]
             tiny = dict(TINY[script])
             if "experiment=imagenet200" in overrides:
                 tiny |= {"data.num_classes": "3", "data.val_images": "6", "executor": "local", "trainer": "default"}
@@ -187,17 +188,17 @@ def test_documented_commands_run(places, kept_workers):
             print(script, *overrides)  # shown if it fails
             result = run(script, settings_of(script, overrides))
             if script == "search.py" and result is not None:
-                best = f"{result.folder}/best-1.yaml"
+                made["runs/digits/answers/"] = f"{result.folder}/best-1.yaml"
+            if script == "train.py" and isinstance(result, Path):
+                made["runs/trained/trainings/KEY/"] = f"{result}/weights.safetensors"
 
 
-def placed(override: str, places: dict[str, str], best: str | None) -> str:
-    """The override with folders and files that are there."""
+def placed(override: str, places: dict[str, str]) -> str:
+    """The override with folders and files that are there; a name that ends in / stands for all that begins with it."""
     key, _, value = override.partition("=")
-    if key == "candidate" and value.startswith("runs/"):
-        return f"candidate={best}"
-    for name, folder in places.items():
+    for name in sorted(places, key=len, reverse=True):
         if value.startswith(name):
-            return f"{key}={folder}{value.removeprefix(name)}"
+            return f"{key}={places[name]}" + ("" if name.endswith("/") else value.removeprefix(name))
     return override
 
 
