@@ -1,6 +1,9 @@
 """What `train.py` does: one candidate trained for its own sake, to weights with a card; and weights measured."""
 
 import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pytorch_lightning.utilities import rank_zero_only
@@ -13,10 +16,11 @@ from nars.data.folder import open_whole_folder
 from nars.errors import UserError
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, network_of
 from nars.outcomes import Result
-from nars.records import Ledger, training_key
+from nars.records import Ledger, Record, training_key
 from nars.reporting.tracking import Notices, pairs_artifact
 from nars.settings import TeacherSettings, TrainSettings
-from nars.training.card import WEIGHTS, make_card, read_card, write_card
+from nars.training.card import WEIGHTS, make_card, read_card, remove_card, write_card
+from nars.training.claims import Claims
 from nars.training.evaluation import measure_accuracy, outputs_of_classes
 from nars.training.job import (
     TeacherJob,
@@ -31,6 +35,8 @@ from nars.training.run import image_size, run_training
 from nars.training.weights import copy_weights, load_weights
 from nars.wandb_run import WandbRun
 
+CLAIM_SECONDS = 10
+
 
 def train_candidate(settings: TrainSettings, console: Console) -> Path:
     """Train, or go on; returns the folder with the best weights and their card."""
@@ -41,7 +47,7 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     ledger = Ledger(folder / "records.jsonl")
     data = open_data(settings.data, split_file=folder / "split.json")
     job = _job(settings, data, folder=folder)
-    out = Path(job.folder) / f"epochs-{job.epochs}"  # a longer training of the same has weights of its own
+    out = Path(job.folder)
     record = ledger.find(job.key, job.epochs) if settings.resume else None
     if record is not None and record.status == "diverged":
         raise _diverged()
@@ -49,25 +55,18 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
         console.print("already trained (resume=false trains again)")
         _say(card, out, console)
         return out
-    best = best_weights_path(job.folder)
-    if not (settings.resume and best.exists()):  # the checkpoint and the best weights so far go together
-        remove_checkpoint(job.folder)
+    goes_on = "; if it is stopped, the same command goes on" if settings.resume else ""
     console.print(
         f"training {job.candidate.name} on {data.train_size:,} images of {settings.data.name} until epoch "
-        f"{job.epochs}; if it is stopped, the same command goes on"
+        f"{job.epochs}{goes_on}"
     )
     notices = Notices(settings.logger, folder, console)
-    with open_loggers(job) as loggers:
-        notices.say_problem()
-        lines = _EpochLines(console, job.epochs)
-        record, _ = run_training(job, on_epoch=lines, best_weights=best, loggers=loggers)
-        if record.status == "finished" and rank_zero_only.rank == 0:
-            _keep(make_card(job, record, data, best), best, out)
-            _track_weights(wandb_run(loggers), Path(settings.candidate), out)
-    if rank_zero_only.rank > 0:
-        return out
-    ledger.append(record)
-    forget_state(job)
+    with _claimed(out):
+        record = _train(job, data, settings, notices, _EpochLines(console, job.epochs))
+        if rank_zero_only.rank > 0:
+            return out
+        ledger.append(record)
+        forget_state(job)
     if record.status == "diverged":
         raise _diverged()
     _say(read_card(out / WEIGHTS), out, console)
@@ -75,11 +74,40 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     return out
 
 
-def _keep(card: dict, best: Path, out: Path) -> None:
-    """Weights and card in place of earlier ones."""
-    out.mkdir(exist_ok=True)
-    copy_weights(best, out / WEIGHTS)
-    write_card(out / WEIGHTS, card)
+def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: Notices, lines) -> Record:
+    """Train to the end; then weights and card take the place of earlier ones."""
+    best, weights = best_weights_path(job.folder), Path(job.folder) / WEIGHTS
+    if rank_zero_only.rank == 0 and not (settings.resume and best.exists()):  # the state's parts go together
+        remove_checkpoint(job.folder)
+    with open_loggers(job) as loggers:
+        notices.say_problem()
+        record, _ = run_training(job, on_epoch=lines, best_weights=best, loggers=loggers)
+        if record.status == "finished" and rank_zero_only.rank == 0:
+            card = make_card(job, record, data, best)
+            remove_card(weights)
+            copy_weights(best, weights)
+            write_card(weights, card)
+            _track_weights(wandb_run(loggers), Path(settings.candidate), weights.parent)
+    return record
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes from the training of `folder`; UserError if one is at it."""
+    if rank_zero_only.rank > 0:  # of several processes the first claims for all
+        yield
+        return
+    claims = Claims(folder.parent)
+    give_up = time.monotonic() + CLAIM_SECONDS
+    while not claims.take(folder.name):
+        holder = claims.holder(folder.name)
+        if holder is not None or time.monotonic() > give_up:
+            raise UserError(f"{folder}: {holder or 'another process'} is training this; wait for it, or stop it")
+        time.sleep(0.2)  # a claim without a name is taken over soon
+    try:
+        yield
+    finally:
+        claims.release_all()
 
 
 def result_of(folder: Path) -> Result | None:
@@ -100,7 +128,7 @@ def _track_weights(run: WandbRun | None, candidate: Path, out: Path) -> None:
     run.summarise({name: card[name] for name in ("top1", "top5")})
     if candidate.parent.parent.name == "answers":
         run.use(*pairs_artifact(candidate.parent))
-    run.give(f"weights-{out.parent.name}-{out.name}", "weights", sorted(out.iterdir()))
+    run.give(f"weights-{out.name}", "weights", [out / WEIGHTS, out / "card.yaml"])
 
 
 def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
@@ -189,7 +217,7 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
         trainer=settings.trainer,
         logger=settings.logger,
         training=training,
-        folder=str(folder / "trainings" / key),
+        folder=str(folder / "trainings" / f"{key}-epochs-{settings.protocol.epochs}"),  # each length has its weights
         teacher=teacher,
         epochs=settings.protocol.epochs,
         seed=settings.seed,

@@ -7,8 +7,6 @@ import yaml
 from nars.files import write_whole
 from nars.settings import Settings, parse
 
-FILES = "job-*.yaml"
-
 
 class Result(Settings):
     """What a script found: an accuracy, predicted where `predicted_std` is given, of a candidate with its costs.
@@ -41,11 +39,16 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 
 def forget_outcomes(folder: Path) -> None:
     """Remove the outcomes of an earlier sweep into the same folder."""
-    for file in folder.glob(FILES):
+    for file in outcome_files(folder):
         file.unlink()
+
+
+def outcome_files(folder: Path) -> list[Path]:
+    """The files that `write_outcome` wrote into a folder."""
+    return [file for file in folder.glob("job-*.yaml") if file.stem.removeprefix("job-").isdigit()]
 
 
 def read_outcomes(folder: Path) -> list[Outcome]:
     """The outcomes in a sweep's folder, by number."""
-    outcomes = [parse(Outcome, yaml.safe_load(file.read_text()), where=str(file)) for file in folder.glob(FILES)]
+    outcomes = [parse(Outcome, yaml.safe_load(file.read_text()), where=str(file)) for file in outcome_files(folder)]
     return sorted(outcomes, key=lambda outcome: outcome.number)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from nars.configuration import one_line_errors, user_errors
 from nars.errors import UserError
-from nars.outcomes import FILES, Outcome, Result, forget_outcomes, read_outcomes, write_outcome
+from nars.outcomes import Outcome, Result, forget_outcomes, outcome_files, read_outcomes, write_outcome
 
 
 def run_job(job: Callable[[], Result | None]) -> float | None:
@@ -74,7 +74,7 @@ class SweepSummary(Callback):
 
 
 def _show_stopped(folder: Path) -> None:
-    if any(folder.glob(FILES)):
+    if outcome_files(folder):
         show_outcomes(folder)
 
 

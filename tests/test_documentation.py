@@ -190,7 +190,7 @@ def test_documented_commands_run(places, kept_workers):
             if script == "search.py" and result is not None:
                 made["runs/digits/answers/"] = f"{result.folder}/best-1.yaml"
             if script == "train.py" and isinstance(result, Path):
-                made["runs/trained/trainings/KEY/"] = f"{result}/weights.safetensors"
+                made["runs/trained/trainings/KEY-epochs-400/"] = f"{result}/weights.safetensors"
 
 
 def placed(override: str, places: dict[str, str]) -> str:

@@ -266,7 +266,7 @@ def test_a_dry_run_says_what_would_be_trained_and_trains_nothing(finished, tmp_p
     assert "Round 1 would train 4 candidates for 2 epochs and reuse 0: " in output
     assert "(measured just now: " in output
     assert "The rounds after it would train 4 more: at most " in output
-    assert re.search(r"With \d+ at a time \(executor\.workers\) all that takes about ", " ".join(output.split()))
+    assert re.search(r"With \d+ at a time \(executor\.workers=\d+\) all that takes about ", " ".join(output.split()))
     assert ledger(tmp_path) == []
     shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
     before = len(ledger(tmp_path))

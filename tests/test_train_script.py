@@ -27,6 +27,7 @@ from nars.records import Ledger
 from nars.settings import DigitsSettings, TrainSettings
 from nars.spaces.architecture import Architecture
 from nars.training.card import load_trained
+from nars.training.claims import Claims
 from nars.training.weights import write_weights
 
 ROOT = Path(__file__).parents[1]
@@ -104,8 +105,9 @@ def test_train_writes_weights_of_the_given_candidate_and_recipe(candidate_file, 
     network = build_network(Architecture.from_dict(card["architecture"]), num_classes=10)
     network.load_state_dict(load_file(weights))
     assert card["params"] == sum(p.numel() for p in network.parameters())
-    assert (weights.parents[1] / "metrics.csv").read_text().count("\n") == 3
-    assert sorted(file.name for file in weights.parent.iterdir()) == ["card.yaml", "weights.safetensors"]
+    files = {file.name for file in weights.parent.iterdir()}
+    assert files == {"card.yaml", "weights.safetensors", "metrics.csv", "epochs.jsonl"}
+    assert weights.with_name("metrics.csv").read_text().count("\n") == 3
     assert not list(tmp_path.rglob("*.ckpt")) + list(tmp_path.rglob("best.safetensors"))
     (record,) = Ledger(tmp_path / "trained" / "records.jsonl")
     assert card["top1"] == pytest.approx(max(record.accuracies))
@@ -133,11 +135,7 @@ def test_the_same_command_goes_on_unless_told_otherwise(train):
     output, _ = train(kept)
     assert output.startswith("already trained")
     assert f"top-1 accuracy {card_of(folder)['top1']:.4f}" in output
-    output, longer = train(kept, "protocol.epochs=2")
-    assert longer != folder
-    assert "gone on after epoch 1" in output
-    assert "  epoch 2/2" in output
-    assert "  epoch 1/2" not in output
+    _, longer = train(kept, "protocol.epochs=2")  # has weights of its own
     assert (card_of(folder)["epochs"], card_of(longer)["epochs"]) == (1, 2)
     assert (folder / "weights.safetensors").read_bytes() == first
     output, _ = train(kept, "resume=false")
@@ -165,14 +163,31 @@ def stops(monkeypatch):
 
 def test_a_training_that_is_stopped_leaves_finished_weights_as_they_are(train, stops):
     _, folder = train("protocol.epochs=2")
-    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    files = [folder / "card.yaml", folder / "weights.safetensors"]
+    before = [file.read_bytes() for file in files]
     with stops():
         train("protocol.epochs=2", "resume=false")
     with stops():
         train("protocol.epochs=3")
-    assert {file.name: file.read_bytes() for file in folder.iterdir()} == files
+    assert [file.read_bytes() for file in files] == before
     output, _ = train("protocol.epochs=3")
     assert "gone on after epoch 1" in output
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_what_another_process_trains_is_left_to_it(train, tmp_path):
+    _, folder = train()
+    (folder / "card.yaml").unlink()
+    other = Claims(folder.parent)
+    assert other.take(folder.name)
+    try:
+        with pytest.raises(UserError, match=rf"process {os.getpid()} on .* is training this; wait for it, or stop it"):
+            train()
+        assert "  epoch 2/2" in train("protocol.epochs=2")[0]
+    finally:
+        other.release_all()
+    assert "  epoch 1/1" in train()[0]
+    assert not list(tmp_path.rglob("claim"))
 
 
 def test_the_best_weights_may_be_of_the_part_before_the_stop(train, stops):
@@ -180,7 +195,7 @@ def test_the_best_weights_may_be_of_the_part_before_the_stop(train, stops):
     expected = card_of(folder)
     assert expected["epoch"] == 1
     weights = (folder / "weights.safetensors").read_bytes()
-    shutil.rmtree(folder.parents[2])
+    shutil.rmtree(folder.parents[1])
     with stops():
         train("protocol.epochs=3", "recipe.lr=5.0")
     output, again = train("protocol.epochs=3", "recipe.lr=5.0")

@@ -5,20 +5,22 @@ import sys
 from pathlib import Path
 
 from nars.errors import UserError
-from nars.outcomes import FILES
+from nars.outcomes import outcome_files
 from nars.reporting.report import write_report
 from nars.sweep import show_outcomes
 
 
 def main() -> int:
-    """Write the report that the command line asks for; 2 if it cannot be made, 1 for a sweep of which jobs failed."""
+    """Write the report that the command line asks for; 2 if it cannot be made, 1 for a sweep that failed."""
     parser = argparse.ArgumentParser(prog="python -m nars.reporting", description="Make the report of a study.")
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER", help="runs/<study>, or one runs/sweeps/<time>"
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: report.html in (or above) the folders")
     arguments = parser.parse_args()
-    if len(arguments.folders) == 1 and any(arguments.folders[0].glob(FILES)):
+    if outcome_files(arguments.folders[0]):
+        if len(arguments.folders) > 1 or arguments.output is not None:
+            parser.error("the folder of a sweep is given alone, its page is its report.html")
         return 0 if show_outcomes(arguments.folders[0]) else 1
     try:
         print(f"written: {write_report(arguments.folders, arguments.output)}")

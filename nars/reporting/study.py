@@ -100,15 +100,12 @@ def known_answer(settings: SearchSettings) -> Run | None:
 
 
 def _same_images(run: Run, settings: DataSettings) -> bool:
-    """Whether the run trained on the images that lie there now; also true if none can be opened."""
-    if settings.name == "digits":  # always the same, and known without importing torch
+    """Whether the run trained on the images that lie there now; also true if there are none, as on another machine."""
+    if settings.name == "digits" or not Path(settings.root).exists():  # digits are always the same
         return True
-    from nars.data import open_data
+    from nars.data import open_data  # imports torch
 
-    try:
-        images = open_data(settings, split_file=run.study / SPLIT).fingerprint
-    except UserError:
-        return True
+    images = open_data(settings, split_file=run.study / SPLIT).fingerprint
     ledger = Ledger(run.study / "records.jsonl")
     records = [ledger.get(c.key) for r in run.summary.rounds for c in r.candidates]
     return all(record.training["data"] == images for record in records if record is not None)
@@ -140,11 +137,12 @@ def read_study(folder: Path) -> Study:
         raise UserError(f"{folder}: no study; give a folder that search.py made, such as runs/digits")
     records = {record.key: record for record in Ledger(ledger)}
     begun = {path.parent.name: curve_so_far(path) for path in sorted(trainings.glob("*/epochs.jsonl"))}
+    begun = {key: curve for key, curve in begun.items() if key.partition("-")[0] not in records}
     return Study(
         folder=folder,
         runs=tuple(run for file in [*files, *unfinished] for run in _read_run(file)),
         records=records,
-        begun={key: curve for key, curve in begun.items() if key not in records},
+        begun=begun,
     )
 
 

@@ -77,9 +77,9 @@ class Sweep:
 def sweep_of(outcomes: Sequence[Outcome]) -> Sweep:
     """Rows in the order of the jobs, named by the overrides in which the jobs differ, `seed` left out."""
     groups: dict[tuple[str, ...], list[Result]] = {}
-    for outcome in outcomes:
-        if outcome.result is not None:
-            groups.setdefault(_without_seed(outcome), []).append(outcome.result)
+    ended = {outcome.overrides: outcome for outcome in outcomes if outcome.result is not None}  # twice the same is one
+    for outcome in ended.values():
+        groups.setdefault(_without_seed(outcome), []).append(outcome.result)
     common = set.intersection(*(set(_without_seed(outcome)) for outcome in outcomes)) if outcomes else set()
     special = [[override for override in overrides if override not in common] for overrides in groups]
     names = [", ".join(map(_short, overrides)) or "all jobs" for overrides in special]
@@ -91,7 +91,7 @@ def sweep_of(outcomes: Sequence[Outcome]) -> Sweep:
 
 
 def _without_seed(outcome: Outcome) -> tuple[str, ...]:
-    return tuple(override for override in outcome.overrides if not override.startswith("seed="))
+    return tuple(override for override in outcome.overrides if not override.lstrip("+").startswith("seed="))
 
 
 def _short(override: str) -> str:

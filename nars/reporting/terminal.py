@@ -76,9 +76,10 @@ def print_plan(console: Console, plan: "Plan") -> None:
     later = plan.later * sum(new) / len(new)
     if plan.later:
         lines.append(f"The rounds after it would train {plan.later} more: at most {duration(later)}.")
-    if plan.workers:
-        share = (sum(new) + later) / plan.workers
-        lines.append(f"With {plan.workers} at a time (executor.workers) all that takes about {duration(share)}.")
+    if plan.workers:  # a round waits for its last training
+        at_a_time = min(plan.workers, len(new))
+        share = duration((sum(new) + later) / at_a_time)
+        lines.append(f"With {at_a_time} at a time (executor.workers={plan.workers}) all that takes about {share}.")
     console.print(" ".join(lines), highlight=False, markup=False)
 
 

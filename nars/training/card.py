@@ -59,6 +59,11 @@ def write_card(weights: Path, card: dict) -> None:
     write_whole(_path(weights), yaml.safe_dump(card, sort_keys=False))
 
 
+def remove_card(weights: Path) -> None:
+    """Remove the card beside `weights`, because these are about to be others."""
+    _path(weights).unlink(missing_ok=True)
+
+
 def read_card(weights: Path) -> dict | None:
     """The card that lies beside `weights`, or None."""
     return read_yaml(_path(weights)) if _path(weights).is_file() else None

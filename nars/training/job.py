@@ -20,8 +20,8 @@ class TeacherJob(Settings):
 class TrainingJob(Settings):
     """Everything that one training needs, in plain values, so that any process can run it.
 
-    `folder`, `trainings/<key>` of the study's, is where the epochs' accuracies and the loggers' files go; `macs` and
-    `params` are the candidate's costs, `predicted_accuracy` what was expected of it, if anything.
+    `folder`, one of its own in `trainings/` of the study, is where the epochs' accuracies and the loggers' files go;
+    `macs` and `params` are the candidate's costs, `predicted_accuracy` what was expected of it, if anything.
     """
 
     key: str

@@ -138,7 +138,7 @@ def _reason(error: Exception, settings: LocalExecutorSettings) -> str:
     """Why a try was lost, in one line."""
     text = (str(error).splitlines() or [""])[0]
     if isinstance(error, ProcessExpired):
-        killed = error.exitcode == -signal.SIGKILL
+        killed = error.exitcode == -getattr(signal, "SIGKILL", 9)  # Windows has no such signal
         cause = "killed, perhaps because memory ran out" if killed else f"exit code {error.exitcode}"
         return f"its worker process died ({cause})"
     if isinstance(error, BrokenExecutor):

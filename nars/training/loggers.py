@@ -52,7 +52,7 @@ def open_loggers(job) -> Iterator[list[Logger]]:
     with WandbRun(
         job.logger.wandb,
         folder.parents[1],
-        key=job.key,
+        key=folder.name,
         name=job.candidate.name,
         job_type="candidate",
         config=flat_config(job),

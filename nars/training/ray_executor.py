@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cached_property, lru_cache
 
-from nars.errors import UserError
+from nars.errors import UserError, disk_error
 from nars.settings import LocalExecutorSettings, RayExecutorSettings
 from nars.training.executor import Executor, LostError
 from nars.training.local_executor import LocalExecutor, cores
@@ -56,7 +56,7 @@ class RayExecutor(Executor):
                 **own,
             )
         except OSError as error:
-            if address is None:
+            if address is None or disk_error(error) is not None:
                 raise
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"executor.address={address}: no Ray cluster answers: {reason}") from None

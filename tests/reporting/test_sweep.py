@@ -51,6 +51,11 @@ def test_jobs_that_differ_in_nothing_else_and_numbers_that_look_alike_have_names
     assert [row.name for row in rows] == ["x=20k", "x=40k"]
 
 
+def test_the_same_job_twice_is_one():
+    sweep = sweep_of([outcome(i, f"x={x}", "seed=1", accuracy=0.5) for i, x in enumerate((1, 1, 2))])
+    assert [len(row.results) for row in sweep.rows] == [1, 1]
+
+
 def test_the_front_holds_what_nothing_cheaper_beats():
     costs = [(1e8, 0.5), (2e8, 0.7), (3e8, 0.6), (2e8, 0.6), (4e8, 0.7)]
     sweep = sweep_of([outcome(i, f"x={i}", accuracy=a, macs=m) for i, (m, a) in enumerate(costs)])
@@ -62,7 +67,9 @@ def test_outcomes_are_files_in_the_order_of_their_numbers(tmp_path):
     for one in reversed(outcomes):
         write_outcome(tmp_path / "sweep", one)
     assert read_outcomes(tmp_path / "sweep") == outcomes
+    (tmp_path / "sweep" / "job-of-another.yaml").touch()
     forget_outcomes(tmp_path / "sweep")
+    assert (tmp_path / "sweep" / "job-of-another.yaml").exists()
     assert read_outcomes(tmp_path / "sweep") == []
 
 

@@ -96,7 +96,7 @@ def test_a_search_and_the_training_of_its_answer(read_wandb, tmp_path):
     assert done.stdout.splitlines()[-1] == f"Upload to W&B: wandb sync {tmp_path}/trained/wandb/offline-run-*"
     (training,) = read_wandb(tmp_path / "trained").values()
     assert training.summary["predicted_accuracy"] == best["predicted_accuracy"]
-    weights = f"weights-{training.run.run_id.removeprefix('trained-')}-epochs-1"
+    weights = f"weights-{training.run.run_id.removeprefix('trained-')}"
     assert training.artifacts == [(pairs, "pairs", True), (weights, "weights", False)]
     digests = {a.name: a.digest for r in (search, training) for a in r.kinds["artifact"]}
     assert digests[pairs] == next(a.digest for a in training.kinds["artifact"] if a.name == pairs)
