@@ -1,6 +1,5 @@
 """What `train.py` does: one candidate trained for its own sake, to weights with a card; and weights measured."""
 
-import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +13,11 @@ from nars.costs.constraint import short_number
 from nars.data import ImageData, open_data
 from nars.data.folder import open_whole_folder
 from nars.errors import UserError
+from nars.files import digest, write_whole
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, network_of
 from nars.outcomes import Result
 from nars.records import Ledger, Record, training_key
+from nars.reporting.study import SPLIT
 from nars.reporting.tracking import Notices, pairs_artifact
 from nars.settings import TeacherSettings, TrainSettings
 from nars.training.card import WEIGHTS, make_card, read_card, remove_card, write_card
@@ -32,7 +33,7 @@ from nars.training.job import (
 )
 from nars.training.loggers import open_loggers, wandb_run
 from nars.training.run import image_size, run_training
-from nars.training.weights import copy_weights, load_weights
+from nars.training.weights import load_weights
 from nars.wandb_run import WandbRun
 
 CLAIM_SECONDS = 10
@@ -45,7 +46,7 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
         raise UserError("weights=... is for mode=evaluate; to learn from a trained network: teacher.weights=...")
     folder = Path(settings.runs_dir) / settings.study
     ledger = Ledger(folder / "records.jsonl")
-    data = open_data(settings.data, split_file=folder / "split.json")
+    data = open_data(settings.data, split_file=folder / SPLIT)
     job = _job(settings, data, folder=folder)
     out = Path(job.folder)
     record = ledger.find(job.key, job.epochs) if settings.resume else None
@@ -85,9 +86,9 @@ def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: 
         if record.status == "finished" and rank_zero_only.rank == 0:
             card = make_card(job, record, data, best)
             remove_card(weights)
-            copy_weights(best, weights)
+            write_whole(weights, best.read_bytes())
             write_card(weights, card)
-            _track_weights(wandb_run(loggers), Path(settings.candidate), weights.parent)
+            _track_weights(wandb_run(loggers), Path(settings.candidate), weights, card)
     return record
 
 
@@ -120,15 +121,14 @@ def result_of(folder: Path) -> Result | None:
     return Result(accuracy=card["top1"], **costs, **candidate, folder=str(folder))
 
 
-def _track_weights(run: WandbRun | None, candidate: Path, out: Path) -> None:
+def _track_weights(run: WandbRun | None, candidate: Path, weights: Path, card: dict) -> None:
     """Show on W&B what was reached, and which search's pairs the weights come from."""
     if run is None:
         return
-    card = read_card(out / WEIGHTS)
     run.summarise({name: card[name] for name in ("top1", "top5")})
     if candidate.parent.parent.name == "answers":
         run.use(*pairs_artifact(candidate.parent))
-    run.give(f"weights-{out.name}", "weights", [out / WEIGHTS, out / "card.yaml"])
+    run.give(f"weights-{weights.parent.name}", "weights", [weights, weights.with_name("card.yaml")])
 
 
 def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
@@ -170,7 +170,7 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
 def _data_to_measure(settings: TrainSettings, *, trained_on: str | None) -> ImageData:
     """The data; a folder without `val_root` whole, unless it is the one that the weights were trained on: then what was
     held out of it."""
-    split_file = Path(settings.runs_dir) / settings.study / "split.json"
+    split_file = Path(settings.runs_dir) / settings.study / SPLIT
     if settings.data.name != "folder" or settings.data.val_root is not None:
         return open_data(settings.data, split_file=split_file)
     whole = open_whole_folder(settings.data)
@@ -202,8 +202,7 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
     training = training_identity(data, settings.protocol, settings.trainer)
     teacher = _teacher_job(settings.teacher, data)
     if teacher is not None:
-        content = hashlib.sha256(Path(teacher.weights).read_bytes()).hexdigest()[:16]
-        training |= {"teacher": {"weights": content, "share": teacher.share}}
+        training |= {"teacher": {"weights": digest(Path(teacher.weights)), "share": teacher.share}}
     key = training_key(candidate, training, settings.seed)
     architecture = architecture_of(candidate.architecture)
     check_image_size(architecture, image_size(architecture, settings.protocol))
@@ -212,7 +211,7 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
         **candidate.to_dict(),
         key=key,
         data=settings.data,
-        split_file=str(folder / "split.json"),
+        split_file=str(folder / SPLIT),
         protocol=settings.protocol,
         trainer=settings.trainer,
         logger=settings.logger,

@@ -13,6 +13,7 @@ from nars.costs.constraint import COSTS, Constraint, check_reachable
 from nars.costs.statistics import costs
 from nars.data import ImageData, open_data
 from nars.errors import UserError
+from nars.files import digest
 from nars.outcomes import Result
 from nars.predictor.cached_fits import CachedFits
 from nars.predictor.predictor import Predictor
@@ -21,7 +22,7 @@ from nars.records import Ledger
 from nars.reporting.presentation import present
 from nars.reporting.progress import ProgressDisplay
 from nars.reporting.report import write_report
-from nars.reporting.study import Run, answer_folder, write_answer, write_unfinished
+from nars.reporting.study import SPLIT, Run, answer_folder, write_answer, write_unfinished
 from nars.reporting.summary import SearchSummary, summary_of
 from nars.reporting.terminal import print_plan, print_round
 from nars.reporting.tracking import SearchTracking
@@ -80,7 +81,7 @@ class Search:
     @property
     def split_file(self) -> Path:
         """Which images validate."""
-        return self.folder / "split.json"
+        return self.folder / SPLIT
 
     @cached_property
     def data(self) -> ImageData:
@@ -226,7 +227,7 @@ class Search:
         if s.pretrained is not None:
             path = Path(s.pretrained)
             predictor = Predictor.load(path, specification=self.space.specification, settings=s.predictor)
-            identity = content_key(path.read_bytes().hex())
+            identity = digest(path)
         else:
             predictor, path, _ = pretrained_predictor(
                 s.predictor,

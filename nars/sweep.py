@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from nars.configuration import one_line_errors, user_errors
 from nars.errors import UserError
-from nars.outcomes import Outcome, Result, forget_outcomes, outcome_files, read_outcomes, write_outcome
+from nars.outcomes import Outcome, Result, forget_outcomes, outcome_files, write_outcome
 
 
 def run_job(job: Callable[[], Result | None]) -> float | None:
@@ -69,31 +69,24 @@ class SweepSummary(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs) -> None:
         """See Hydra's `Callback`."""
         atexit.unregister(_show_stopped)
-        if not show_outcomes(Path(config.hydra.sweep.dir)):
+        if not _show(Path(config.hydra.sweep.dir)):
             sys.exit(1)
 
 
 def _show_stopped(folder: Path) -> None:
     if outcome_files(folder):
-        show_outcomes(folder)
+        _show(folder)
 
 
-def show_outcomes(folder: Path) -> bool:
-    """Show how the jobs of a sweep ended; whether all ended well."""
+def _show(folder: Path) -> bool:
+    """`show_outcomes`, whatever happens; False if that cannot be done."""
+    from nars.reporting.sweep import show_outcomes
+
     try:
         with user_errors():
-            outcomes = read_outcomes(folder)
-            if not outcomes:
-                raise UserError(f"{folder}: no job of the sweep left its outcome here; were they given other folders?")
-            from rich.console import Console
-
-            from nars.reporting.sweep import finish_sweep
-
-            finish_sweep(outcomes, folder, Console())
+            return show_outcomes(folder)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return False
     except Exception:  # a page that cannot be made must not hide what the jobs gave
         traceback.print_exc()
-        return False
-    return not any(outcome.error for outcome in outcomes)
+    return False

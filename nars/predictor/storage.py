@@ -1,8 +1,6 @@
 """Predictor files: safetensors with one JSON document as metadata; checks that a file fits its use."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -10,6 +8,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nars.errors import UserError
+from nars.files import write_whole
 from nars.settings import PredictorSettings
 
 FORMAT = "nars-predictor-1"
@@ -18,21 +17,9 @@ AGAIN = "remove this file and run the same command again, or pretrain again with
 
 
 def write(path: str | Path, tensors: dict[str, Tensor], metadata: dict) -> None:
-    """Write atomically: to a temporary file beside `path`, flushed to disk, then renamed."""
-    path = Path(path)
+    """Write the file of a predictor, whole or not at all."""
     content = save({n: t.contiguous() for n, t in tensors.items()}, {"format": FORMAT, "nars": json.dumps(metadata)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_whole(Path(path), content)
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:

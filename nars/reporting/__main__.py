@@ -7,7 +7,7 @@ from pathlib import Path
 from nars.errors import UserError
 from nars.outcomes import outcome_files
 from nars.reporting.report import write_report
-from nars.sweep import show_outcomes
+from nars.reporting.sweep import show_outcomes
 
 
 def main() -> int:
@@ -18,11 +18,12 @@ def main() -> int:
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: report.html in (or above) the folders")
     arguments = parser.parse_args()
-    if outcome_files(arguments.folders[0]):
-        if len(arguments.folders) > 1 or arguments.output is not None:
-            parser.error("the folder of a sweep is given alone, its page is its report.html")
-        return 0 if show_outcomes(arguments.folders[0]) else 1
+    folder = arguments.folders[0]
     try:
+        if outcome_files(folder):
+            if len(arguments.folders) > 1 or arguments.output is not None:
+                raise UserError("the folder of a sweep is given alone; its page is report.html in it")
+            return 0 if show_outcomes(folder) else 1
         print(f"written: {write_report(arguments.folders, arguments.output)}")
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,6 +1,5 @@
 """A study's folder: what searches write there, read back for reports."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import yaml
 
 from nars.costs.constraint import Constraint
 from nars.errors import UserError
-from nars.files import write_whole
+from nars.files import digest, write_whole
 from nars.outcomes import Result
 from nars.records import Ledger, Record, curve_so_far
 from nars.reporting.summary import SearchSummary
@@ -81,7 +80,7 @@ def answer_folder(settings: SearchSettings) -> Path:
     another seed or strategy has a folder of its own."""
     content = settings.model_dump(mode="json", exclude=NO_PART_IN_ANSWER)
     if settings.pretrained is not None and Path(settings.pretrained).is_file():
-        content["pretrained"] = hashlib.sha256(Path(settings.pretrained).read_bytes()).hexdigest()
+        content["pretrained"] = digest(Path(settings.pretrained))
     label = Constraint.of(settings.constraint).label
     words = label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
     return Path(settings.runs_dir) / settings.study / "answers" / f"{words}-{content_key(content)[:6]}"

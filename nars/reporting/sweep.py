@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nars.costs.constraint import short_number
+from nars.errors import UserError
 from nars.files import write_whole
-from nars.outcomes import Outcome, Result
+from nars.outcomes import Outcome, Result, read_outcomes
 from nars.reporting.describe import architecture_strip, recipe_line
 from nars.reporting.study import REPORT, SUMMARY, read_study
 from nars.reporting.tracking import upload_line
@@ -102,6 +103,16 @@ def _short(override: str) -> str:
     except ValueError:
         return override
     return f"{key}={short_number(number) if abs(number) >= 1000 else f'{number:g}'}"
+
+
+def show_outcomes(folder: Path) -> bool:
+    """Show how the jobs in a sweep's folder ended, and write the page; whether all ended well. UserError if there are
+    none, or one cannot be read."""
+    outcomes = read_outcomes(folder)
+    if not outcomes:
+        raise UserError(f"{folder}: no job of the sweep left its outcome here; were they given other folders?")
+    finish_sweep(outcomes, folder, Console())
+    return not any(outcome.error for outcome in outcomes)
 
 
 def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:

@@ -1,32 +1,21 @@
 """Weights as files: written whole or not at all, the best epoch's kept, read with one-line errors."""
 
-import os
 import pickle
-import shutil
 from pathlib import Path
 
 import pytorch_lightning as pl
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from timm.models import load_state_dict
 from torch import nn
 
 from nars.errors import UserError
+from nars.files import write_whole
 
 
 def write_weights(path: Path, network: nn.Module) -> None:
     """Write the state of `network` as safetensors."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
-    os.replace(temporary, path)
-
-
-def copy_weights(source: Path, target: Path) -> None:
-    """Copy a file of weights, in place of another one or not at all."""
-    temporary = target.with_suffix(".tmp")
-    shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+    write_whole(path, save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}))
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

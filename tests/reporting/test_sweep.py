@@ -132,6 +132,11 @@ def test_the_page_is_made_again_from_the_outcomes(searches, tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "job 2 failed (x=2): lost" in done.stdout
+    done = subprocess.run([*command, "--output", "x"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: the folder of a sweep is given alone; its page is report.html in it\n",
+    )
 
 
 JOBS = """
