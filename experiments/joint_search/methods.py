@@ -142,7 +142,7 @@ METHODS = {
     "random": lambda *run: one_by_one(*run, build=lambda problem, pool, seed: Random(pool, seed=seed)),
 }
 SMALL_BATCHES = {
-    "batches of 8": lambda *run: nars(*run, batch=8, head="process"),
+    "NARS in batches of 8": lambda *run: nars(*run, batch=8),
 }
 ABLATIONS = {  # all with the process alone, which fits in a tenth of the time
     "process alone": lambda *run: nars(*run, head="process"),

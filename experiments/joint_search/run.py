@@ -17,7 +17,7 @@ from experiments.joint_search.methods import ABLATIONS, METHODS, SMALL_BATCHES
 from experiments.joint_search.problem import Problem
 from experiments.tables import markdown_table, write_found
 
-BUDGET, FEW = 240, 96
+BUDGET = 240
 SHOWN = (24, 48, 96, 144, 240)
 LIMIT = 0.25  # "limited" problems keep the quarter of the networks with the fewest parameters
 TASKS = (*FCNET, *MLP_INPUTS)
@@ -38,12 +38,11 @@ def measure(problem_name: str, method: str, seed: int) -> dict:
     torch.set_num_threads(1)
     problem = open_problem(problem_name)
     start = time.process_time()
-    budget = FEW if method in SMALL_BATCHES else BUDGET
-    rows = (METHODS | ABLATIONS | SMALL_BATCHES)[method](problem, budget, seed)
+    rows = (METHODS | ABLATIONS | SMALL_BATCHES)[method](problem, BUDGET, seed)
     seconds = time.process_time() - start
-    assert len(set(rows.tolist())) == len(rows) <= budget
+    assert len(set(rows.tolist())) == len(rows) <= BUDGET
     regret = np.minimum.accumulate(problem.regret[rows])
-    regret = np.concatenate([regret, np.full(budget - len(rows), regret[-1])])  # a small part of a space may run out
+    regret = np.concatenate([regret, np.full(BUDGET - len(rows), regret[-1])])  # a small part of a space may run out
     line = {"problem": problem_name, "method": method, "seed": seed, "seconds": round(seconds, 2)}
     return line | {"regret": regret.round(6).tolist()}
 
@@ -82,13 +81,14 @@ def medians(lines: list[dict], problems, methods, evaluations: int) -> str:
     return markdown_table(["", *methods], rows)
 
 
-def wins(lines: list[dict], problems, evaluations: int) -> str:
-    """On how many problems no other whole search has a lower median than NARS, and where random search has."""
-    at = {(p, m): np.median(regrets(lines, p, m)[:, evaluations - 1]) for p in problems for m in METHODS}
-    lowest = [p for p in problems if at[p, "NARS"] <= min(at[p, m] for m in METHODS)]
-    worse = [p for p in problems if at[p, "NARS"] > at[p, "random"]]
+def wins(lines: list[dict], problems, evaluations: int, *, ours: str = "NARS") -> str:
+    """On how many problems none of the peers has a lower median than `ours`, and where random search has."""
+    peers = [method for method in METHODS if method != "NARS"]
+    at = {(p, m): np.median(regrets(lines, p, m)[:, evaluations - 1]) for p in problems for m in (ours, *peers)}
+    lowest = [p for p in problems if at[p, ours] <= min(at[p, peer] for peer in peers)]
+    worse = [p for p in problems if at[p, ours] > at[p, "random"]]
     return (
-        f"At {evaluations} candidates NARS has the lowest median regret (or shares it) on {len(lowest)} of "
+        f"At {evaluations} candidates {ours} has the lowest median regret (or shares it) on {len(lowest)} of "
         f"{len(problems)} problems; worse than random on {', '.join(worse) or 'none'}."
     )
 
@@ -123,7 +123,10 @@ def report(lines: list[dict], seeds: int, macro: Path | None) -> str:
             wins(lines, TASKS, evaluations),
             wins(lines, PROBLEMS, evaluations).replace("problems", "problems with the limited ones", 1),
         ]
-    parts += [f"### Smaller batches, {FEW} candidates", medians(lines, TASKS, [*SMALL_BATCHES, "NARS", "TPE"], FEW)]
+    parts += ["### Smaller batches"]
+    for evaluations in (96, 240):
+        parts += [f"At {evaluations} candidates:", medians(lines, TASKS, [*SMALL_BATCHES, *METHODS], evaluations)]
+        parts += [wins(lines, TASKS, evaluations, ours=name) for name in SMALL_BATCHES]
     parts += ["### What the parts bring"]
     for evaluations in (48, 96, 240):
         parts += [f"At {evaluations} candidates:", medians(lines, ABLATED, ["NARS", *ABLATIONS], evaluations)]

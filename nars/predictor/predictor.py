@@ -267,7 +267,8 @@ class Predictor:
         return AccuracyModel(Targets(len(state["targets.targets"])), network=network, process=process)
 
     def _with_statistics(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (n, f) and, once pretrained, the standardised statistics that the proxy head predicts."""
+        """What a process sees: features (n, f) and, once pretrained, the statistics that the proxy head predicts,
+        standardised."""
         if self._proxy is None:
             return x
         with torch.inference_mode():
@@ -282,7 +283,8 @@ class Predictor:
     def _in_chunks(self, x: np.ndarray, of: Callable[[torch.Tensor, torch.Tensor], tuple]) -> list[np.ndarray]:
         """Accuracies float64 (n,) of each target (n,) that `of` returns for features and features with statistics."""
         self._check_fitted()
-        parts = [of(chunk, self._with_statistics(chunk)) for chunk in self._features(x).split(CHUNK)]
+        wide = self._with_statistics if self._model.process else lambda chunk: chunk  # networks see the features alone
+        parts = [of(chunk, wide(chunk)) for chunk in self._features(x).split(CHUNK)]
         return [self._model.targets.to_accuracies(torch.cat(column).numpy()) for column in zip(*parts, strict=True)]
 
     @torch.inference_mode()

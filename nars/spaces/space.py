@@ -21,7 +21,11 @@ class Space:
         self._position = {dimension.name: i for i, dimension in enumerate(self.dimensions)}
         if len(self._position) != len(self.dimensions):
             raise UserError(f"space {name}: two dimensions have the same name")
-        self._encodings = tuple(_encoding(dimension) for dimension in self.dimensions)
+        # All encodings in one row, column by column; the dimension of each column, and where its choices begin.
+        encodings = [_encoding(dimension).T.ravel() for dimension in self.dimensions]
+        self._encodings = np.concatenate([*encodings, np.empty(0, dtype=np.float32)])
+        self._encoded = np.repeat(np.arange(len(self)), [len(dimension.columns) for dimension in self.dimensions])
+        self._starts = np.cumsum([0, *self.sizes[self._encoded]], dtype=np.int32)[:-1]
 
     def __len__(self) -> int:
         return len(self.dimensions)
@@ -61,13 +65,8 @@ class Space:
 
     def encode(self, points: np.ndarray) -> np.ndarray:
         """Features float32 (n, f) of points (n, d): ordered choices min-max scaled, categories one-hot."""
-        features = np.empty((len(points), len(self.columns)), dtype=np.float32)
-        start = 0
-        for i, table in enumerate(self._encodings):
-            stop = start + table.shape[1]
-            features[:, start:stop] = table[points[:, i]]
-            start = stop
-        return features
+        assert ((points >= 0) & (points < self.sizes)).all(), "not points of the space"
+        return self._encodings.take(points[:, self._encoded] + self._starts)
 
     def values(self, point: np.ndarray) -> dict[str, Value]:
         """The chosen value of each dimension, by name."""
