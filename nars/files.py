@@ -1,6 +1,7 @@
-"""Files written whole or not at all, and what is in them."""
+"""Files written whole or not at all; short digests of files and of contents."""
 
 import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -27,3 +28,9 @@ def digest(path: Path) -> str:
     """16 hexadecimal digits that stand for the content of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def content_key(content) -> str:
+    """Hash (16 hex digits) of plain containers, independent of key order."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

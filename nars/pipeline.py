@@ -13,7 +13,7 @@ from nars.costs.constraint import COSTS, Constraint, check_reachable
 from nars.costs.statistics import costs
 from nars.data import ImageData, open_data
 from nars.errors import UserError
-from nars.files import digest
+from nars.files import content_key, digest
 from nars.outcomes import Result
 from nars.predictor.cached_fits import CachedFits
 from nars.predictor.predictor import Predictor
@@ -35,7 +35,7 @@ from nars.search.strategies import Pool, Strategy, open_strategy
 from nars.seeds import Stage, stage_seed
 from nars.settings import ConstraintSettings, SearchSettings
 from nars.spaces.architecture import ArchitectureSpace
-from nars.spaces.candidate import Candidate, JointSpace, content_key
+from nars.spaces.candidate import Candidate, JointSpace
 from nars.spaces.recipe import recipe_space
 from nars.training.evaluate import CandidateTrainer
 from nars.training.executor import Executor

@@ -6,13 +6,14 @@ from filelock import FileLock
 from rich.console import Console
 
 from nars.costs.statistics import costs
+from nars.files import content_key
 from nars.predictor.predictor import Predictor
 from nars.reporting.progress import ProgressDisplay
 from nars.reporting.tracking import Notices, pretraining_run, track_pretraining
 from nars.seeds import Stage, stage_seed
 from nars.settings import PredictorSettings, PretrainScriptSettings, WandbSettings
 from nars.spaces.architecture import ArchitectureSpace
-from nars.spaces.candidate import JointSpace, content_key
+from nars.spaces.candidate import JointSpace
 from nars.spaces.recipe import recipe_space
 
 STATISTICS = ("macs", "params")

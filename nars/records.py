@@ -15,8 +15,9 @@ from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from nars.errors import UserError
+from nars.files import content_key
 from nars.settings import Settings
-from nars.spaces.candidate import Candidate, content_key
+from nars.spaces.candidate import Candidate
 
 SCHEMA = 1
 

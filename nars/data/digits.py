@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from nars.data.loaders import BatchDataset, Draw, ImageData, check_augmentation
 from nars.data.splits import hold_out, val_total
+from nars.files import content_key
 from nars.settings import DigitsSettings
-from nars.spaces.candidate import content_key
 
 
 class DigitsSet(BatchDataset):

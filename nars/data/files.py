@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional
 from nars.data.images import Augment, ImageSet, Photos
 from nars.data.reading import load_image
 from nars.errors import UserError
-from nars.spaces.candidate import content_key
+from nars.files import content_key
 
 MIDDLE_BYTES = 4096
 PART_NAMES = {"train", "training", "val", "valid", "validation", "test"}

@@ -21,8 +21,8 @@ from torchvision.transforms.v2 import functional
 from nars.data.images import Augment, ImageSet, Photos
 from nars.data.reading import decode
 from nars.errors import UserError
+from nars.files import content_key
 from nars.settings import PreparedSettings, Settings, parse
-from nars.spaces.candidate import content_key
 
 MANIFEST = "prepared.json"
 SCHEMA = pa.schema([("name", pa.binary()), ("label", pa.int32()), ("image", pa.large_binary())])

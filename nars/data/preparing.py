@@ -22,7 +22,7 @@ from nars.data.files import ImageFiles, flat
 from nars.data.prepared import JPEG_START, MANIFEST, SCHEMA, Manifest, ShardInfo
 from nars.data.reading import decode, read_patiently
 from nars.errors import UserError
-from nars.spaces.candidate import content_key
+from nars.files import content_key
 
 IMAGES_PER_SHARD = 256
 UNREADABLE = "unreadable.txt"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nars.files import content_key
 from nars.predictor.predictor import Predictor
-from nars.spaces.candidate import content_key
 
 
 class CachedFits:

@@ -8,12 +8,11 @@ import yaml
 
 from nars.costs.constraint import Constraint
 from nars.errors import UserError
-from nars.files import digest, write_whole
+from nars.files import content_key, digest, write_whole
 from nars.outcomes import Result
 from nars.records import Ledger, Record, curve_so_far
 from nars.reporting.summary import SearchSummary
 from nars.settings import DataSettings, SearchSettings, parse
-from nars.spaces.candidate import content_key
 
 SUMMARY, UNFINISHED, REPORT, SPLIT = "search.yaml", "unfinished.yaml", "report.html", "split.json"
 

@@ -1,13 +1,12 @@
 """A candidate: one architecture with one recipe; and the joint space of both."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from nars.errors import UserError
+from nars.files import content_key
 from nars.spaces.space import Space
 
 
@@ -34,12 +33,6 @@ class Candidate:
     def name(self) -> str:
         """Eight hex digits of the content: a short name for tables and logs."""
         return content_key(self.to_dict())[:8]
-
-
-def content_key(content) -> str:
-    """Hash (16 hex digits) of plain containers, independent of key order."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class JointSpace(Space):

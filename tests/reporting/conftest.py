@@ -11,6 +11,7 @@ from nars.configuration import settings_from
 from nars.costs.constraint import COSTS, Constraint
 from nars.costs.statistics import costs
 from nars.data import open_data
+from nars.files import content_key
 from nars.records import Ledger, Record
 from nars.reporting.study import Run, answer_folder, write_answer, write_unfinished
 from nars.reporting.summary import summary_of
@@ -22,7 +23,7 @@ from nars.search.rounds import run_rounds
 from nars.search.strategies import Pool, open_strategy
 from nars.settings import SearchSettings
 from nars.spaces.architecture import ArchitectureSpace
-from nars.spaces.candidate import Candidate, JointSpace, content_key
+from nars.spaces.candidate import Candidate, JointSpace
 from nars.spaces.recipe import recipe_space
 from nars.training.job import training_identity
 

@@ -5,12 +5,12 @@ import pytest
 
 from nars.costs.statistics import costs
 from nars.errors import UserError
+from nars.files import content_key
 from nars.records import Record
 from nars.search.pool import sample_pool
 from nars.search.rounds import Round, predicted_against_measured, rank_agreement, run_rounds
 from nars.search.strategies import Nars, Pool
 from nars.settings import NarsSettings
-from nars.spaces.candidate import content_key
 
 EPOCHS = 6
 

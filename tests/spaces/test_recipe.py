@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from nars.errors import UserError
+from nars.files import content_key
 from nars.settings import RecipeSpaceSettings, parse
-from nars.spaces.candidate import Candidate, JointSpace, content_key
+from nars.spaces.candidate import Candidate, JointSpace
 from nars.spaces.recipe import Recipe, recipe_space
 
 
