@@ -1,4 +1,4 @@
-"""What the scripts do, once their settings are known: the rooms put together."""
+"""What search.py does: pretraining, rounds, evolution and the answer, put together."""
 
 import tempfile
 from dataclasses import dataclass, field, replace
