@@ -54,14 +54,21 @@ class AccuracyModel(nn.Module):
         centre = self.process(wide)
         return self.mean(x, wide) + self.spread * (samples - centre)
 
-    def calibrate(self, y: Tensor, network: Tensor | None) -> None:
-        """Set `share`, `residual` and `spread` from targets y (n,) and the network's (n,) of left-out records."""
+    def calibrate(self, x: Tensor, y: Tensor, taken: Tensor | None) -> None:
+        """Set `share`, `residual` and `spread` from the fitted records, features x (n, f) and targets y (n,); the
+        network's members took `taken` (n, members) of them.
+
+        Where none leaves a record out, the network's errors say nothing of new ones, and it gets half of a blend.
+        """
+        network = left_out(self.network(x), taken) if self.network is not None else None
         if self.process is None:
             self.residual = (y - network).square().mean().sqrt()
             return
         process, variance = self.process.leave_one_out()
         predicted = process
-        if network is not None:
+        if network is not None and taken.all():
+            self.share = torch.full_like(self.share, 0.5)
+        elif network is not None:
             self.share = blend_share(y, network, process)
             predicted = self.share * network + (1 - self.share) * process
         squares = ((y - predicted).square() / variance).sum()

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import kendalltau
 
 from nars.errors import UserError
-from nars.predictor.model import AccuracyModel, folds, left_out
+from nars.predictor.model import AccuracyModel, folds
 from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder, ProxyNetwork, accuracy_loss, proxy_loss
 from nars.predictor.phases import Batches, minimise, one_thread
 from nars.predictor.process import GaussianProcess
@@ -93,6 +93,7 @@ class Predictor:
         self._proxy, self._model = network.eval(), None
         return self._check(x[held], targets[held].numpy())
 
+    @one_thread()
     def fit(self, x: np.ndarray, y: np.ndarray) -> None:
         """Learn accuracies y (n,) of encoded points x (n, f), n >= 1, from the pretrained encoder if there is one.
 
@@ -108,7 +109,7 @@ class Predictor:
         generator = self._generator(_FIT)
         targets = Targets.of(accuracies, self.settings.fit.targets)
         y = torch.as_tensor(targets.of_accuracies(accuracies))
-        network = process = None
+        network = taken = process = None
         if self.settings.head != "process":
             network = self._new_accuracy_network(generator)
             taken = folds(len(x), self.settings.members, generator=generator)
@@ -118,7 +119,7 @@ class Predictor:
             process = GaussianProcess.fitted(self._with_statistics(x), y, steps=steps, generator=generator)
         self._model = AccuracyModel(targets, network=network, process=process).eval()
         with torch.inference_mode():
-            self._model.calibrate(y, left_out(network(x), taken) if network else None)
+            self._model.calibrate(x, y, taken)
 
     def _train(
         self,

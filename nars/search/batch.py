@@ -20,12 +20,12 @@ def best_of_each(scores: np.ndarray, bins: np.ndarray, n: int, taken: np.ndarray
 
 
 def best_per_bin(scores: np.ndarray, bins: np.ndarray, n: int, taken: np.ndarray) -> np.ndarray:
-    """Rows (<= n,) of the best score in each cost bin, without those in bool `taken`; low costs first.
+    """Rows (<= n,) of the best scores, as many of each cost bin, without those in bool `taken`; low costs first.
 
-    What is missing to n, because bins are few or have none left, is made up for by the best of the rest. Fewer than n
-    only if the pool runs out. Source: paper (recalled), Algorithm 1.
+    What is missing to n, because bins have none left or n is no multiple of them, is made up for by the best of the
+    rest. Fewer than n only if the pool runs out. Source: paper (recalled), Algorithm 1, with a bin per candidate.
     """
-    chosen = best_of_each(scores, bins, 1, taken)[:n]
+    chosen = best_of_each(scores, bins, max(1, n // (bins.max() + 1)), taken)[:n]
     order = np.argsort(-scores, kind="stable")
     rest = order[~taken[order] & ~np.isin(order, chosen)]
     return np.concatenate([chosen, rest[: n - len(chosen)]])

@@ -29,6 +29,6 @@ def correlation_by_epoch(curves: np.ndarray) -> list[float | None]:
 def early_stop_epoch(correlations: list[float | None], threshold: float) -> int:
     """The first epoch (1 = first) whose correlation reaches `threshold`; the last one if none does. Source: paper."""
     for epoch, correlation in enumerate(correlations, start=1):
-        if correlation is not None and correlation >= threshold:
+        if correlation is not None and correlation >= threshold - 1e-9:  # with ties, equal rankings give 1 less an ulp
             return epoch
     return len(correlations)

@@ -156,8 +156,11 @@ class ArchitectureSpace(Space):
 
     @property
     def specification(self) -> dict[str, list]:
-        """Every dimension with its choices, and all that is fixed: two spaces of the same networks say the same."""
+        """Every dimension with its choices, all that is fixed, and what follows another stage."""
         fixed = {name: list(choices) for name, choices in self._choices.items() if len(choices) == 1}
+        for field, source in self._source.items():
+            if source.partition("/")[0] != field.partition("/")[0]:
+                fixed[field] = [f"same_as {source}"]
         for i, stage in enumerate(self.settings.stages, start=1):
             fixed |= {f"stage{i}/stride": [stage.stride], f"stage{i}/se": [stage.se]}
         fixed |= {f"head/{key}": [value] for key, value in self.settings.head.model_dump().items()}

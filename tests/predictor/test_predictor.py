@@ -83,8 +83,8 @@ def test_deviations_cover_accuracies_of_unseen_rows(space):
     x = rows(space, 1200)
     clean = x @ np.linspace(-1, 1, x.shape[1])
     y = clean + 0.2 * np.random.default_rng(1).standard_normal(len(x))
-    for settings in (PredictorSettings(head="process"), PredictorSettings(head="network", members=5)):
-        predictor = new(space, settings)
+    for sizes in ({"head": "process"}, {"head": "network"}, {"head": "blend"}, {"head": "blend", "members": 1}):
+        predictor = new(space, PredictorSettings(**sizes))
         predictor.fit(x[:200], y[:200])
         mean, std = predictor.predict_with_std(x[200:])
         error = np.abs(mean - y[200:])

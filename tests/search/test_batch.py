@@ -98,6 +98,9 @@ def test_the_best_few_of_each_bin(seed):
     assert rows.tolist() == expected
 
 
-def test_fewer_bins_than_candidates_are_filled_up_with_the_best():
-    scores, bins = np.array([0.1, 0.9, 0.8, 0.2, 0.3]), np.array([0, 0, 0, 1, 1])
-    assert best_per_bin(scores, bins, 4, np.array([False, True, False, False, False])).tolist() == [2, 4, 3, 0]
+def test_fewer_bins_than_candidates_give_as_many_each_and_the_best_of_the_rest():
+    scores, bins = np.array([0.1, 0.9, 0.8, 0.2, 0.3, 0.7]), np.array([0, 0, 0, 1, 1, 0])
+    taken = np.array([False, True, False, False, False, False])
+    assert best_per_bin(scores, bins, 4, taken).tolist() == [2, 5, 4, 3]
+    assert best_per_bin(scores, bins, 5, taken).tolist() == [2, 5, 4, 3, 0]
+    assert best_per_bin(scores, bins, 3, taken).tolist() == [2, 4, 5]

@@ -40,6 +40,13 @@ def test_an_epoch_whose_ranking_was_planted_is_found(seed):
     assert early_stop_epoch(correlations, 0.92) == settled
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_equal_rankings_with_ties_reach_a_correlation_of_1(seed):
+    accuracies = np.random.default_rng(seed).integers(300, 360, size=48) / 360
+    curves = np.stack([accuracies / 2, accuracies, accuracies], axis=1)
+    assert early_stop_epoch(correlation_by_epoch(curves), 1.0) == 1
+
+
 @pytest.mark.parametrize("statistic", [spearman, kendall_tau])
 def test_undefined_correlations_are_none(statistic):
     assert statistic(np.array([]), np.array([])) is None

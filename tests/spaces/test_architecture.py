@@ -160,3 +160,12 @@ def test_any_key_can_be_shared(conf):
     stages = [space.decode(point)["stages"] for point in space.sample(100, 0)]
     assert all(s[1]["width"] == s[2]["width"] for s in stages)
     assert {s[1]["width"] for s in stages} == {8, 12, 16, 20}
+
+
+def test_spaces_that_share_a_key_with_another_stage_are_told_apart(conf):
+    """Their dimensions are the same, their networks are not: what was learnt in one says nothing of the other."""
+    values = conf("search_space", "fbnetv3")
+    other = edited(values, "stages.4.expansion_first", {"same_as": "stage3"})
+    spaces = [ArchitectureSpace(parse(ArchitectureSpaceSettings, v)) for v in (values, other)]
+    assert [d.name for d in spaces[0].dimensions] == [d.name for d in spaces[1].dimensions]
+    assert spaces[0].specification != spaces[1].specification
