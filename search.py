@@ -16,14 +16,17 @@ def main(config: DictConfig) -> float | None:
 
 
 def search(settings: SearchSettings) -> Result | None:
-    """The answer, also if it is known from an earlier run; None of a dry run."""
+    """The answer, also if it is known from an earlier run; None of a dry run.
+
+    W&B is shown a known answer by searching again, which trains nothing.
+    """
     from rich.console import Console
 
     from nars.reporting.presentation import present_known
     from nars.reporting.study import known_answer
 
     console = Console()
-    known = None if settings.dry_run else known_answer(settings)
+    known = None if settings.dry_run or settings.logger.wandb else known_answer(settings)
     if known is not None:
         present_known(known, console, in_sweep=in_sweep())
         return known.result

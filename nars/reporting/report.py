@@ -32,7 +32,8 @@ from nars.reporting.trust import outside_sentence, prediction_sentences, trust_s
 def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
     """Write the report of the studies in `folders`; returns the file.
 
-    `output` None: into the folder, or where all of several lie. UserError if a folder holds no study or cannot be read.
+    `output` None: into the folder, or where all of several lie. Damaged answers are named in it. UserError if a folder
+    holds no study or its ledger cannot be read.
     """
     folders = [Path(folder) for folder in folders]
     if output is None:
@@ -64,6 +65,7 @@ def html_of(sections: Sequence[Section], *, title: str | None = None, sweep: Swe
     return environment.get_template("report.html.jinja").render(
         title=title or ", ".join(section.name for section in sections),
         sections=sections,
+        damaged=list(dict.fromkeys(line for section in sections for line in section.study.damaged)),
         sweep=sweep,
         answers=[row for section in sections for run in section.runs for row in answer_rows(run, section, sections)],
         runs=[run for section in sections for run in section.runs],

@@ -1,11 +1,14 @@
 """A study for people to look at: sections of runs that share their rounds, with everything that is known of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nars.files import content_key
 from nars.records import Record
-from nars.reporting.study import Run, Study
+from nars.reporting.study import Run, Study, deciding
 from nars.reporting.summary import SearchSummary
+
+NAMED = 2  # settings that a section's name says at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +22,7 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Runs of one study that share their rounds, so that they differ in the constraint alone.
+    """Runs of one study that share their rounds and their predictor: they differ in the limits of the answer alone.
 
     `summary` is that of one of them, None for a study of records alone. `accuracy_at` is taken at `epoch`.
     """
@@ -73,29 +76,56 @@ class Section:
 
 
 def sections_of(study: Study) -> list[Section]:
-    """The sections of a study: one for all runs with the same rounds, or one for its records if there is no run."""
-    groups: dict[tuple, list[Run]] = {}
+    """The sections of a study, or one for its records if there is no run."""
+    groups: dict[str, list[Run]] = {}
     for run in study.runs:
-        keys = tuple(tuple(c.key for c in r.candidates) for r in run.summary.rounds)
-        groups.setdefault((keys, run.summary.early_stop.epoch), []).append(run)
+        rounds = [[candidate.key for candidate in r.candidates] for r in run.summary.rounds]
+        content = {"rounds": rounds, "epoch": run.summary.early_stop.epoch, "settings": _without_limits(run.summary)}
+        groups.setdefault(content_key(content), []).append(run)
     if not groups:
         return [_of_records(study)]
     names = _names(study, [runs[0].summary for runs in groups.values()])
     return [_of_runs(name, study, runs) for name, runs in zip(names, groups.values(), strict=True)]
 
 
-def _names(study: Study, summaries: list[SearchSummary]) -> Iterable[str]:
+def _without_limits(summary: SearchSummary) -> dict:
+    """The settings that decide what was trained and predicted."""
+    settings = deciding(summary.settings)
+    return settings | {"constraint": settings.get("constraint", {}).get("num_classes")}
+
+
+def _names(study: Study, summaries: list[SearchSummary]) -> list[str]:
+    """Study, seed, rounds, and the first settings that differ."""
     if len(summaries) == 1:
         return [study.folder.name]
-    return [f"{study.folder.name}, seed {s.settings['seed']}, {len(s.rounds)} rounds" for s in summaries]
+    settings = [dict(_leaves(_without_limits(summary))) for summary in summaries]
+    keys = [key for key in settings[0] if len({str(values.get(key)) for values in settings}) > 1 and key != "seed"]
+    return [
+        f"{study.folder.name}, seed {summary.settings['seed']}, {len(summary.rounds)} rounds"
+        + "".join(f", {key}={values.get(key)}" for key in keys[:NAMED])
+        for summary, values in zip(summaries, settings, strict=True)
+    ]
+
+
+def _leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted keys with their values, lists left out."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif not isinstance(value, list):
+            yield prefix + key, value
 
 
 def _of_runs(name: str, study: Study, runs: list[Run]) -> Section:
     trained = tuple(
-        Trained(record=study.records[candidate.key], round=r.round, predicted=candidate.predicted)
+        Trained(
+            record=study.records[c.key].model_copy(update={"macs": c.macs, "params": c.params}),
+            round=r.round,
+            predicted=c.predicted,
+        )
         for r in runs[0].summary.rounds
-        for candidate in r.candidates
-        if candidate.key in study.records
+        for c in r.candidates
+        if c.key in study.records
     )
     return Section(name=name, study=study, runs=tuple(runs), trained=trained, epoch=runs[0].summary.early_stop.epoch)
 

@@ -1,12 +1,12 @@
 """A study's folder: what searches write there, read back for reports."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from nars.costs.constraint import Constraint
+from nars.costs.constraint import COSTS, Constraint
 from nars.errors import UserError
 from nars.files import content_key, digest, write_whole
 from nars.outcomes import Result
@@ -17,14 +17,9 @@ from nars.settings import DataSettings, SearchSettings, parse
 SUMMARY, UNFINISHED, REPORT, SPLIT = "search.yaml", "unfinished.yaml", "report.html", "split.json"
 
 # Settings that decide neither what is trained nor what is answered.
-NO_PART_IN_ANSWER = {
-    "study": True,
-    "runs_dir": True,
-    "dry_run": True,
-    "executor": True,
-    "logger": True,
-    "trainer": {"accelerator", "loader_workers", "checkpoint_every", "keep_checkpoints"},
-}
+NO_PART_IN_ANSWER = {"study", "runs_dir", "dry_run", "executor", "logger"}
+ANSWER_KEYS = ("architecture", "recipe", "predicted_accuracy", "predicted_std", *COSTS)
+NO_PART_OF_TRAINER = {"accelerator", "loader_workers", "checkpoint_every", "keep_checkpoints"}
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it was built in: ten times as fast
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -65,24 +60,32 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """All that a study's folder holds: its runs, the ledger's records by key, and how long the accuracy curves are
-    of trainings that have begun and are not in the ledger."""
+    """All that a study's folder holds: its runs, the ledger's records by key, the accuracy curves of trainings that
+    have begun and are not in the ledger, and a line for each answer that is `damaged`."""
 
     folder: Path
     runs: tuple[Run, ...]
     records: dict[str, Record]
     begun: dict[str, tuple[float, ...]]
+    damaged: tuple[str, ...] = ()
 
 
 def answer_folder(settings: SearchSettings) -> Path:
     """Where the answer of a search lies: named by its constraint and a key of all that decides the answer, so that
     another seed or strategy has a folder of its own."""
-    content = settings.model_dump(mode="json", exclude=NO_PART_IN_ANSWER)
+    content = deciding(settings.model_dump(mode="json"))
     if settings.pretrained is not None and Path(settings.pretrained).is_file():
         content["pretrained"] = digest(Path(settings.pretrained))
     label = Constraint.of(settings.constraint).label
     words = label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
     return Path(settings.runs_dir) / settings.study / "answers" / f"{words}-{content_key(content)[:6]}"
+
+
+def deciding(settings: Mapping) -> dict:
+    """The settings, as plain containers, that decide what is trained and answered."""
+    kept = {key: value for key, value in settings.items() if key not in NO_PART_IN_ANSWER}
+    parts = {key: value for key, value in settings.get("trainer", {}).items() if key not in NO_PART_OF_TRAINER}
+    return kept | {"trainer": parts}
 
 
 def known_answer(settings: SearchSettings) -> Run | None:
@@ -127,7 +130,8 @@ def write_unfinished(folder: Path, summary: SearchSummary) -> None:
 
 
 def read_study(folder: Path) -> Study:
-    """What lies in a study's folder, however far its searches came; UserError if that is nothing or cannot be read."""
+    """What lies in a study's folder, however far its searches came, damaged answers left out; UserError if that is
+    nothing, or the ledger cannot be read."""
     ledger, files = folder / "records.jsonl", sorted(folder.glob(f"answers/*/{SUMMARY}"))
     unfinished = sorted(folder.glob(f"answers/*/{UNFINISHED}"))
     trainings = folder / "trainings"
@@ -136,12 +140,13 @@ def read_study(folder: Path) -> Study:
     records = {record.key: record for record in Ledger(ledger)}
     begun = {path.parent.name: curve_so_far(path) for path in sorted(trainings.glob("*/epochs.jsonl"))}
     begun = {key: curve for key, curve in begun.items() if key.partition("-")[0] not in records}
-    return Study(
-        folder=folder,
-        runs=tuple(run for file in [*files, *unfinished] for run in _read_run(file)),
-        records=records,
-        begun=begun,
-    )
+    runs, damaged = [], []
+    for file in [*files, *unfinished]:
+        try:
+            runs += _read_run(file)
+        except UserError as error:  # another search of the study must not end of it
+            damaged.append(str(error))
+    return Study(folder=folder, runs=tuple(runs), records=records, begun=begun, damaged=tuple(damaged))
 
 
 def _read_run(file: Path) -> list[Run]:
@@ -150,14 +155,15 @@ def _read_run(file: Path) -> list[Run]:
         answers = []
         if file.name == SUMMARY:
             paths = file.parent.glob("best-*.yaml")
-            answers = [_load(path) for path in sorted(paths, key=lambda path: int(path.stem.removeprefix("best-")))]
+            paths = sorted(paths, key=lambda path: int(path.stem.removeprefix("best-")))
+            answers = [_load(path, needed=ANSWER_KEYS) for path in paths]
         summary = parse(SearchSummary, _load(file), where=str(file))
     except FileNotFoundError:
         return []
     return [Run(folder=file.parent, summary=summary, answers=tuple(answers))]
 
 
-def _load(path: Path) -> dict:
+def _load(path: Path, needed: Sequence[str] = ()) -> dict:
     try:
         values = yaml.load(path.read_text(), Loader=_Loader)
     except FileNotFoundError:
@@ -166,6 +172,9 @@ def _load(path: Path) -> dict:
         raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run the search again") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: holds no keys; run the search again")
+    missing = [key for key in needed if key not in values]
+    if missing:
+        raise UserError(f"{path}: {missing[0]} is missing; run the search again")
     return values
 
 

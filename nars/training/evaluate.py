@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -80,16 +81,20 @@ class CandidateTrainer:
         self.seconds = 0.0
 
     def __call__(self, candidates: Sequence[Candidate], epochs: int, *, title: str) -> Iterator[Record]:
-        """One record per distinct candidate, those known first, then each as it finishes."""
+        """One record per distinct candidate, those known first, then each as it finishes.
+
+        Costs are those of this search: one that counts another number of classes may have trained the candidate.
+        """
         jobs = {job.key: job for job in (self.job(candidate, epochs) for candidate in candidates)}
         self.ledger.refresh()
         records = {key: self.ledger.find(key, epochs) for key in jobs}
         known = [record for record in records.values() if record is not None]
         self.reused += len(known)
-        yield from known
         unknown = {key: job for key, job in jobs.items() if records[key] is None}
-        if unknown:
-            yield from self._train(Work(jobs=unknown, open=dict(unknown), epochs=epochs), title)
+        work = Work(jobs=unknown, open=dict(unknown), epochs=epochs)
+        for record in chain(known, self._train(work, title) if unknown else ()):
+            job = jobs[record.key]
+            yield record.model_copy(update={"macs": job.macs, "params": job.params})
 
     def key(self, candidate: Candidate) -> str:
         """Key of the candidate's record."""

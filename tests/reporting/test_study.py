@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from nars.errors import UserError
+from nars.reporting.report import write_report
 from nars.reporting.sections import sections_of
 from nars.reporting.study import answer_folder, known_answer, read_study, write_answer
 from nars.settings import SearchSettings, parse
@@ -144,6 +145,19 @@ def test_runs_that_share_their_rounds_make_one_section(tiny_maker):
     assert all(name.startswith("tiny, seed 0") for name in names)
 
 
+def test_runs_whose_predictors_differ_are_told_apart(tiny_maker):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    history = maker.run_rounds()
+    maker.answer(history)
+    predictor = maker.settings.predictor.model_copy(update={"members": 1, "head": "network"})
+    maker.settings = maker.settings.model_copy(update={"predictor": predictor})
+    maker.answer(history)
+    sections = sections_of(read_study(maker.folder))
+    assert [len(section.runs) for section in sections] == [1, 1]
+    names = {section.name.partition("1 rounds, ")[2] for section in sections}
+    assert names == {"predictor.head=blend, predictor.members=5", "predictor.head=network, predictor.members=1"}
+
+
 def test_trainings_that_have_begun_are_told_from_records(tiny_maker):
     maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
     maker.run_rounds()
@@ -175,15 +189,32 @@ def test_a_summary_with_unknown_and_without_new_keys_is_read(finished_run, tmp_p
         ("constraint: none", "early_stop: missing"),
     ],
 )
-def test_an_unreadable_summary_is_named(tmp_path, text, message):
-    file = tmp_path / "answers/none/search.yaml"
+def test_an_unreadable_summary_is_named_and_the_others_are_shown(tiny_maker, text, message):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    run = maker.answer(maker.run_rounds())
+    file = maker.folder / "answers/none/search.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(text)
-    with pytest.raises(UserError) as error:
-        read_study(tmp_path)
-    assert str(file) in str(error.value)
-    assert message in str(error.value)
-    assert len(str(error.value).splitlines()) == 1
+    study = read_study(maker.folder)
+    assert study.runs == (run,)
+    (line,) = study.damaged
+    assert str(file) in line
+    assert message in line
+    assert len(line.splitlines()) == 1
+    page = write_report([maker.folder]).read_text()
+    assert "Not shown: " in page
+    assert message in page
+
+
+@pytest.mark.parametrize(("text", "message"), [("", "holds no keys"), ("recipe: {}", "architecture is missing")])
+def test_a_damaged_pair_does_not_stop_the_report(tiny_maker, text, message):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    run = maker.answer(maker.run_rounds())
+    run.answer_file(1).write_text(text)
+    study = read_study(maker.folder)
+    assert not study.runs
+    assert study.damaged == (f"{run.answer_file(1)}: {message}; run the search again",)
+    assert write_report([maker.folder]).exists()
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """What a whole search, a pretraining and a training of its answer show on Weights & Biases, read back from files."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +101,12 @@ def test_a_search_and_the_training_of_its_answer(read_wandb, tmp_path):
     assert training.artifacts == [(pairs, "pairs", True), (weights, "weights", False)]
     digests = {a.name: a.digest for r in (search, training) for a in r.kinds["artifact"]}
     assert digests[pairs] == next(a.digest for a in training.kinds["artifact"] if a.name == pairs)
+
+    shutil.rmtree(study / "wandb")  # a search that was answered without W&B is shown when it is asked for
+    done = run("search.py", *SMOKE, runs=tmp_path)
+    assert "Trained 0 candidates" in done.stdout, done.stderr
+    (again,) = read_wandb(study).values()
+    assert (again.run.run_id, again.history[-1]["candidates/nrows"]) == (search.run.run_id, 4)
 
 
 @pytest.mark.slow

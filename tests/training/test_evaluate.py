@@ -120,6 +120,14 @@ def test_trainings_are_kept_and_never_repeated(job_values, candidate, tmp_path):
         assert (again.trained, again.reused, again.seconds) == (0, 2, 0.0)
     assert path.read_text() == lines
 
+    # A search that counts other classes trains nothing either, and is told its own costs.
+    other = trainer()
+    other.price = lambda c: (50.0, 2.0)
+    assert {(r.accuracies, r.macs, r.params) for r in other([first, second], 2, title="other classes")} == {
+        (records[c.name].accuracies, 50.0, 2.0) for c in (first, second)
+    }
+    assert path.read_text() == lines
+
     # A longer one is trained, and begins as the shorter one.
     longer = trainer()
     known, new = longer([first, second], 2, title="known"), longer([first], 3, title="longer")
