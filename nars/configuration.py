@@ -67,7 +67,7 @@ def user_errors() -> Iterator[None]:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What the user can put right ends the program with one line and exit code 2, Ctrl-C with 130.
+    """What the user can put right ends the program with one line and exit code 2, Ctrl-C with 130, SIGTERM with 143.
 
     Also inside `hydra.main` functions (`nars.sweep.run_job`), because Hydra announces every exception that leaves one.
     """
@@ -78,11 +78,12 @@ def one_line_errors() -> Iterator[None]:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as stop:
-        # Lightning turns Ctrl-C into SystemExit.
-        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+        # Lightning turns Ctrl-C into a SystemExit, and SIGTERM into one of its own, without a code.
+        terminated = type(stop).__name__ == "SIGTERMException"
+        if isinstance(stop, SystemExit) and not (terminated or isinstance(stop.__context__, KeyboardInterrupt)):
             raise
         print("\nstopped; all that was finished is kept, the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(143 if terminated else 130)
 
 
 def _missing_option(error: MissingConfigException) -> str:

@@ -21,7 +21,7 @@ from nars.reporting.study import SPLIT
 from nars.reporting.tracking import Notices, pairs_artifact
 from nars.settings import TeacherSettings, TrainSettings
 from nars.training.card import WEIGHTS, make_card, read_card, remove_card, write_card
-from nars.training.claims import Claims
+from nars.training.claims import LEASE_SECONDS, Claims
 from nars.training.evaluation import measure_accuracy, outputs_of_classes
 from nars.training.job import (
     TeacherJob,
@@ -36,8 +36,6 @@ from nars.training.run import image_size, run_training
 from nars.training.weights import load_weights
 from nars.wandb_run import WandbRun
 
-CLAIM_SECONDS = 10
-
 
 def train_candidate(settings: TrainSettings, console: Console) -> Path:
     """Train, or go on; returns the folder with the best weights and their card."""
@@ -49,12 +47,7 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     data = open_data(settings.data, split_file=folder / SPLIT)
     job = _job(settings, data, folder=folder)
     out = Path(job.folder)
-    record = ledger.find(job.key, job.epochs) if settings.resume else None
-    if record is not None and record.status == "diverged":
-        raise _diverged()
-    if record is not None and (card := read_card(out / WEIGHTS)):
-        console.print("already trained (resume=false trains again)")
-        _say(card, out, console)
+    if settings.resume and _known(ledger, job, console):
         return out
     goes_on = "; if it is stopped, the same command goes on" if settings.resume else ""
     console.print(
@@ -62,7 +55,10 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
         f"{job.epochs}{goes_on}"
     )
     notices = Notices(settings.logger, folder, console)
-    with _claimed(out):
+    with _claimed(out, console):
+        ledger.refresh()
+        if settings.resume and _known(ledger, job, console):  # another process had it, and has just finished
+            return out
         record = _train(job, data, settings, notices, _EpochLines(console, job.epochs))
         if rank_zero_only.rank > 0:
             return out
@@ -73,6 +69,18 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     _say(read_card(out / WEIGHTS), out, console)
     notices.say_end()
     return out
+
+
+def _known(ledger: Ledger, job: TrainingJob, console: Console) -> bool:
+    """Whether the training has ended with weights, which are shown; UserError if it diverged."""
+    record, card = ledger.find(job.key, job.epochs), read_card(Path(job.folder) / WEIGHTS)
+    if record is not None and card is not None:
+        console.print("already trained (resume=false trains again)")
+        _say(card, Path(job.folder), console)
+        return True
+    if record is not None and record.status == "diverged":
+        raise _diverged()
+    return False
 
 
 def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: Notices, lines) -> Record:
@@ -93,18 +101,25 @@ def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: 
 
 
 @contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Keep other processes from the training of `folder`; UserError if one is at it."""
+def _claimed(folder: Path, console: Console) -> Iterator[None]:
+    """Keep other processes from the training of `folder`; UserError if one is at it.
+
+    Of a process on another machine, or in another container, only its heartbeat shows that it still runs: that is
+    waited for, and without one the claim is taken over.
+    """
     if rank_zero_only.rank > 0:  # of several processes the first claims for all
         yield
         return
-    claims = Claims(folder.parent)
-    give_up = time.monotonic() + CLAIM_SECONDS
+    claims = Claims(folder.parent, lease_seconds=LEASE_SECONDS)
+    first, give_up, told = claims.heartbeat(folder.name), time.monotonic() + 2 * LEASE_SECONDS, False
     while not claims.take(folder.name):
-        holder = claims.holder(folder.name)
-        if holder is not None or time.monotonic() > give_up:
+        holder = claims.holder(folder.name)  # none: a claim without a name, which is taken over soon
+        if (holder and claims.heartbeat(folder.name) != first) or time.monotonic() > give_up:
             raise UserError(f"{folder}: {holder or 'another process'} is training this; wait for it, or stop it")
-        time.sleep(0.2)  # a claim without a name is taken over soon
+        if holder and not told:
+            console.print(f"{holder} claims this training; waiting to see whether it still runs", soft_wrap=True)
+            told = True
+        time.sleep(0.2)
     try:
         yield
     finally:

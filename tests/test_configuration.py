@@ -231,6 +231,7 @@ def test_preparing_asks_for_what_must_be_given():
         ("search", "data.image", 3, "data.image: unknown key"),
         ("search", "sed", 3, "sed: unknown key; allowed: study, runs_dir, seed, search_space"),
         ("search", "seed", -1, "seed: Input should be greater than or equal to 0, given -1"),
+        ("train", "seed", 2**32, "seed: Input should be less than 4294967296, given 4294967296"),
         ("search", "study", "a/b", "study: String should match pattern"),
         ("search", "strategy.evolution", "fast", "strategy.evolution: Input should be an object, given 'fast'"),
         ("search", "executor.workers", 0, "executor.workers: Input should be greater than 0, given 0"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -127,6 +128,19 @@ def test_train_writes_weights_of_the_given_candidate_and_recipe(candidate_file, 
     assert (folder, output.splitlines()[0]) == (weights.parent, "already trained (resume=false trains again)")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGTERM")
+def test_a_training_that_is_told_to_end_says_that_it_has_not_finished(candidate_file, tmp_path):
+    overrides = (f"candidate={candidate_file}", f"runs_dir={tmp_path}", "protocol.epochs=10000", *SHORT)
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *overrides], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert any("epoch 1/" in line for line in process.stdout)
+    process.terminate()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert errors.strip().splitlines()[-1].startswith("stopped; all that was finished is kept")
+
+
 def test_the_same_command_goes_on_unless_told_otherwise(train):
     kept = "trainer.keep_checkpoints=true"
     output, folder = train(kept)
@@ -175,10 +189,11 @@ def test_a_training_that_is_stopped_leaves_finished_weights_as_they_are(train, s
     assert [file.read_bytes() for file in files] == before
 
 
-def test_what_another_process_trains_is_left_to_it(train, tmp_path):
+def test_what_another_process_trains_is_left_to_it(train, tmp_path, monkeypatch):
+    monkeypatch.setattr("nars.final_training.LEASE_SECONDS", 3)
     _, folder = train()
     (folder / "card.yaml").unlink()
-    other = Claims(folder.parent)
+    other = Claims(folder.parent, lease_seconds=3)  # its heartbeat comes every second
     assert other.take(folder.name)
     try:
         with pytest.raises(UserError, match=rf"process {os.getpid()} on .* is training this; wait for it, or stop it"):
@@ -188,6 +203,49 @@ def test_what_another_process_trains_is_left_to_it(train, tmp_path):
         other.release_all()
     assert "  epoch 1/1" in train()[0]
     assert not list(tmp_path.rglob("claim"))
+
+
+def test_a_claim_that_was_left_on_another_machine_is_taken_over(train, tmp_path, monkeypatch):
+    monkeypatch.setattr("nars.final_training.LEASE_SECONDS", 2)
+    _, folder = train()
+    (folder / "card.yaml").unlink()
+    other, claim = Claims(folder.parent, lease_seconds=2), folder / "claim"
+    assert other.take(folder.name)
+    text = claim.read_text()
+    other.release_all()
+    claim.write_text("".join("host=oldpod\n" if line.startswith("host=") else line for line in text.splitlines(True)))
+    output, _ = train()
+    assert "on oldpod claims this training; waiting to see whether it still runs" in output
+    assert "  epoch 1/1" in output
+    assert not list(tmp_path.rglob("claim"))
+
+
+def test_what_another_process_has_just_finished_is_not_done_again(train, monkeypatch):
+    """The other one writes its record between this one's first look and its claim."""
+    _, folder = train()
+    ledger = folder.parents[1] / "records.jsonl"
+    line = ledger.read_text()
+    ledger.write_text("")
+    take = Claims.take
+    monkeypatch.setattr(Claims, "take", lambda self, key: (ledger.write_text(line), take(self, key))[1])
+    before = (folder / "weights.safetensors").stat().st_mtime_ns
+    output, again = train()
+    assert again == folder
+    assert "already trained" in output
+    assert "epoch 1/1" not in output
+    assert (folder / "weights.safetensors").stat().st_mtime_ns == before
+    assert ledger.read_text() == line
+
+
+def test_finished_weights_are_shown_even_if_an_earlier_training_diverged(train):
+    _, folder = train()
+    ledger = folder.parents[1] / "records.jsonl"
+    record = json.loads(ledger.read_text())
+    ledger.write_text(json.dumps(record | {"status": "diverged", "accuracies": []}) + "\n" + ledger.read_text())
+    assert "already trained" in train()[0]
+    (folder / "card.yaml").unlink()
+    with pytest.raises(UserError, match="the training diverged"):
+        train()
 
 
 def test_the_best_weights_may_be_of_the_part_before_the_stop(train, stops):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, create_model
 
-from nars.settings.base import NonNegativeInt, PathText, Settings
+from nars.settings.base import PathText, Seed, Settings
 from nars.settings.search import PredictorSettings, StrategySettings
 from nars.settings.spaces import ArchitectureSpaceSettings, ConstraintSettings, Recipe, RecipeSpaceSettings
 from nars.settings.training import (
@@ -23,7 +23,7 @@ class StudySettings(Settings):
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     runs_dir: PathText = "runs"
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
 
 
 def _shows_pretrainings(logger: LoggerSettings) -> LoggerSettings:

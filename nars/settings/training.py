@@ -80,7 +80,8 @@ class TrainerSettings(Settings):
     Several `devices` (`train.py` only) share every batch by DDP; they are part of the key too, because batch norm sees
     each device's part alone, or the whole batch with `sync_batchnorm` (GPUs only).
     A killed training goes on after its last checkpoint: one is written after every `checkpoint_every` epochs (0 =
-    never) and removed when the record is kept, unless `keep_checkpoints`, which lets a longer training start from it.
+    never) and removed when the record is kept, unless `keep_checkpoints`, which lets a search with more epochs start
+    from it.
     """
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"

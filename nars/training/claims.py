@@ -47,6 +47,14 @@ class Claims:
         owner = self._lease(key).owner
         return None if owner is None else f"process {owner.pid} on {owner.hostname.partition('?')[0]}"
 
+    def heartbeat(self, key: str) -> int | None:
+        """When the claim on a training was last refreshed, in nanoseconds of the file system's clock; None if there is
+        none."""
+        try:
+            return (self.folder / key / "claim").stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
     def _lease(self, key: str) -> SoftFileLease:
         if key not in self._leases:
             self._leases[key] = SoftFileLease(self.folder / key / "claim", lease_duration=self.lease_seconds)

@@ -125,7 +125,8 @@ class CandidateModule(pl.LightningModule):
         self._right_and_seen = torch.zeros(2, dtype=torch.int64, device=self.device)
         processes = self.trainer.world_size
         self._loss = float(self._sum_of_processes(self._loss_sum)) / (self.steps_per_epoch * processes)
-        self.diverged = not (math.isfinite(self._loss) and all_finite(self.network))
+        finite = torch.tensor(math.isfinite(self._loss) and all_finite(self.network), device=self.device)
+        self.diverged = bool(self._sum_of_processes((~finite).int()) > 0)  # running statistics differ by process
         self.trainer.should_stop = self.diverged
         share_buffers(self.evaluated_network)
 
