@@ -236,6 +236,7 @@ def test_preparing_asks_for_what_must_be_given():
         ("search", "strategy.evolution", "fast", "strategy.evolution: Input should be an object, given 'fast'"),
         ("search", "executor.workers", 0, "executor.workers: Input should be greater than 0, given 0"),
         ("search", "constraint.min_macs", 7e8, "constraint: min_macs is above max_macs"),
+        ("search", "strategy.window.min_macs", 9e8, "strategy.window: min_macs is above max_macs"),
         ("train", "recipe.optimizer", "adam", "recipe.optimizer: Input should be 'rmsprop' or 'sgd', given 'adam'"),
         ("pretrain_predictor", "num_classes", "many", "num_classes: Input should be a valid integer, given 'many'"),
     ],

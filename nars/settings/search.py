@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from nars.settings.base import ClosedFraction, NonNegativeInt, Settings
+from nars.settings.spaces import CostLimits
 
 
 class PretrainSettings(Settings):
@@ -77,13 +78,11 @@ class EvolutionSettings(Settings):
     tries: PositiveInt = 100_000
 
 
-class WindowSettings(Settings):
+class WindowSettings(CostLimits):
     """Costs between which the candidates that are trained lie, whatever the final constraint."""
 
     min_macs: PositiveFloat | None = 400e6
     max_macs: PositiveFloat | None = 800e6
-    min_params: PositiveFloat | None = None
-    max_params: PositiveFloat | None = None
 
 
 class RoundsSettings(Settings):

@@ -135,14 +135,13 @@ class RecipeSpaceSettings(Settings):
     weight_decay: OwnChoices
 
 
-class ConstraintSettings(Settings):
-    """Limits that the answer keeps (group `constraint`); costs count a classifier of `num_classes` classes."""
+class CostLimits(Settings):
+    """The least and the greatest costs; null = no limit."""
 
     max_macs: PositiveFloat | None = None
     min_macs: PositiveFloat | None = None
     max_params: PositiveFloat | None = None
     min_params: PositiveFloat | None = None
-    num_classes: PositiveInt = 1000
 
     @model_validator(mode="after")
     def _not_crossed(self):
@@ -151,3 +150,9 @@ class ConstraintSettings(Settings):
             if low is not None and high is not None and low > high:
                 raise ValueError(f"min_{cost} is above max_{cost}")
         return self
+
+
+class ConstraintSettings(CostLimits):
+    """Limits that the answer keeps (group `constraint`); costs count a classifier of `num_classes` classes."""
+
+    num_classes: PositiveInt = 1000

@@ -56,7 +56,8 @@ class CandidateModule(pl.LightningModule):
         self.seed = seed
         self.teacher = teacher
         self.mixup = v2.MixUp(alpha=recipe.mixup, num_classes=num_classes) if recipe.mixup > 0 else None
-        # Warm-up (ours): without it, the EMA of a short training is still mostly its untrained start.
+        # Warm-up (ours): without it, the EMA of a short training is still mostly its untrained start. The decay after n
+        # steps is at most 1 - (1 + n)^(-2/3): 0.9998 is reached after 350,000 steps, 0.99985 after 540,000.
         self.ema = ModelEmaV3(network, decay=protocol.ema_decay, use_warmup=True) if recipe.ema else None
         if self.ema is not None:
             self.ema.requires_grad_(False)  # else DDP would wait for its gradients
