@@ -18,16 +18,17 @@ def main(config: DictConfig) -> float | None:
 def search(settings: SearchSettings) -> Result | None:
     """The answer, also if it is known from an earlier run; None of a dry run.
 
-    W&B is shown a known answer by searching again, which trains nothing.
+    A known answer that W&B is to be shown and has not been is searched for again, which trains nothing.
     """
     from rich.console import Console
 
     from nars.reporting.presentation import present_known
     from nars.reporting.study import known_answer
+    from nars.wandb_run import has_run
 
     console = Console()
-    known = None if settings.dry_run or settings.logger.wandb else known_answer(settings)
-    if known is not None:
+    known = None if settings.dry_run else known_answer(settings)
+    if known is not None and (settings.logger.wandb is None or has_run(known.study, f"search-{known.folder.name}")):
         present_known(known, console, in_sweep=in_sweep())
         return known.result
     from nars.pipeline import Search  # torch is imported here, after the settings have been checked

@@ -111,10 +111,11 @@ def _claimed(folder: Path, console: Console) -> Iterator[None]:
         yield
         return
     claims = Claims(folder.parent, lease_seconds=LEASE_SECONDS)
-    first, give_up, told = claims.heartbeat(folder.name), time.monotonic() + 2 * LEASE_SECONDS, False
+    first, give_up, told = claims.heartbeat(folder.name), time.monotonic() + 3 * LEASE_SECONDS, False
     while not claims.take(folder.name):
         holder = claims.holder(folder.name)  # none: a claim without a name, which is taken over soon
-        if (holder and claims.heartbeat(folder.name) != first) or time.monotonic() > give_up:
+        runs = holder and (claims.is_of_this_machine(folder.name) or claims.heartbeat(folder.name) != first)
+        if runs or time.monotonic() > give_up:
             raise UserError(f"{folder}: {holder or 'another process'} is training this; wait for it, or stop it")
         if holder and not told:
             console.print(f"{holder} claims this training; waiting to see whether it still runs", soft_wrap=True)

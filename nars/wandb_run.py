@@ -128,6 +128,11 @@ class WandbRun:
             file.write(f"{type(error).__name__}: {reason}\n")
 
 
+def has_run(study: Path, key: str) -> bool:
+    """Whether W&B was shown the run `key` of a study from this folder, uploaded or not."""
+    return any(study.glob(f"wandb/*run-*-{study.name}-{key}"))
+
+
 def problem(study: Path) -> str | None:
     """Why runs of the study are offline or incomplete: the first reason since `forget_problems`, or None."""
     with suppress(OSError):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -132,11 +133,19 @@ def test_train_writes_weights_of_the_given_candidate_and_recipe(candidate_file, 
 def test_a_training_that_is_told_to_end_says_that_it_has_not_finished(candidate_file, tmp_path):
     overrides = (f"candidate={candidate_file}", f"runs_dir={tmp_path}", "protocol.epochs=10000", *SHORT)
     process = subprocess.Popen(
-        [sys.executable, "train.py", *overrides], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "train.py", *overrides],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    assert any("epoch 1/" in line for line in process.stdout)
-    process.terminate()
-    _, errors = process.communicate(timeout=120)
+    try:
+        assert any("epoch 1/" in line for line in process.stdout)
+        process.terminate()
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 143
     assert errors.strip().splitlines()[-1].startswith("stopped; all that was finished is kept")
 
@@ -189,11 +198,10 @@ def test_a_training_that_is_stopped_leaves_finished_weights_as_they_are(train, s
     assert [file.read_bytes() for file in files] == before
 
 
-def test_what_another_process_trains_is_left_to_it(train, tmp_path, monkeypatch):
-    monkeypatch.setattr("nars.final_training.LEASE_SECONDS", 3)
+def test_what_another_process_trains_is_left_to_it(train, tmp_path):
     _, folder = train()
     (folder / "card.yaml").unlink()
-    other = Claims(folder.parent, lease_seconds=3)  # its heartbeat comes every second
+    other = Claims(folder.parent)
     assert other.take(folder.name)
     try:
         with pytest.raises(UserError, match=rf"process {os.getpid()} on .* is training this; wait for it, or stop it"):
@@ -206,14 +214,29 @@ def test_what_another_process_trains_is_left_to_it(train, tmp_path, monkeypatch)
 
 
 def test_a_claim_that_was_left_on_another_machine_is_taken_over(train, tmp_path, monkeypatch):
-    monkeypatch.setattr("nars.final_training.LEASE_SECONDS", 2)
+    monkeypatch.setattr("nars.final_training.LEASE_SECONDS", 4)
     _, folder = train()
     (folder / "card.yaml").unlink()
-    other, claim = Claims(folder.parent, lease_seconds=2), folder / "claim"
+    other, claim = Claims(folder.parent, lease_seconds=4), folder / "claim"
     assert other.take(folder.name)
     text = claim.read_text()
     other.release_all()
-    claim.write_text("".join("host=oldpod\n" if line.startswith("host=") else line for line in text.splitlines(True)))
+    left = "".join("host=oldpod\n" if line.startswith("host=") else line for line in text.splitlines(True))
+    claim.write_text(left)
+    gone = threading.Event()
+
+    def beat():
+        while not gone.wait(0.5):
+            claim.touch()
+
+    heart = threading.Thread(target=beat)
+    heart.start()
+    try:
+        with pytest.raises(UserError, match="on oldpod is training this; wait for it, or stop it"):
+            train()
+    finally:
+        gone.set()
+        heart.join()
     output, _ = train()
     assert "on oldpod claims this training; waiting to see whether it still runs" in output
     assert "  epoch 1/1" in output

@@ -79,32 +79,34 @@ def sections_of(study: Study) -> list[Section]:
     """The sections of a study, or one for its records if there is no run."""
     groups: dict[str, list[Run]] = {}
     for run in study.runs:
-        rounds = [[candidate.key for candidate in r.candidates] for r in run.summary.rounds]
-        content = {"rounds": rounds, "epoch": run.summary.early_stop.epoch, "settings": _without_limits(run.summary)}
-        groups.setdefault(content_key(content), []).append(run)
+        groups.setdefault(_shared(run.summary), []).append(run)
     if not groups:
         return [_of_records(study)]
     names = _names(study, [runs[0].summary for runs in groups.values()])
     return [_of_runs(name, study, runs) for name, runs in zip(names, groups.values(), strict=True)]
 
 
-def _without_limits(summary: SearchSummary) -> dict:
-    """The settings that decide what was trained and predicted."""
-    settings = deciding(summary.settings)
-    return settings | {"constraint": settings.get("constraint", {}).get("num_classes")}
+def _shared(summary: SearchSummary) -> str:
+    """A key of the rounds and of what shows the predictor: what it said before trainings, and what it listens to."""
+    rounds = [r.model_dump(mode="json") for r in summary.rounds]
+    return content_key({"rounds": rounds, "epoch": summary.early_stop.epoch, "importance": summary.importance})
 
 
 def _names(study: Study, summaries: list[SearchSummary]) -> list[str]:
-    """Study, seed, rounds, and the first settings that differ."""
+    """Study, seed, rounds, and the first settings that differ; numbered where that is not enough."""
     if len(summaries) == 1:
         return [study.folder.name]
-    settings = [dict(_leaves(_without_limits(summary))) for summary in summaries]
-    keys = [key for key in settings[0] if len({str(values.get(key)) for values in settings}) > 1 and key != "seed"]
-    return [
+    settings = [dict(_leaves(deciding(summary.settings))) for summary in summaries]
+    keys = list(dict.fromkeys(key for values in settings for key in values))
+    keys = [key for key in keys if key != "seed" and len({str(values.get(key)) for values in settings}) > 1]
+    keys = [key for key in keys if not key.startswith("constraint.m")]  # the limits are said of each run
+    names = [
         f"{study.folder.name}, seed {summary.settings['seed']}, {len(summary.rounds)} rounds"
         + "".join(f", {key}={values.get(key)}" for key in keys[:NAMED])
         for summary, values in zip(summaries, settings, strict=True)
     ]
+    before = [names[:i].count(name) for i, name in enumerate(names)]
+    return [name + (f" ({n + 1})" if n else "") for name, n in zip(names, before, strict=True)]
 
 
 def _leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -1,6 +1,7 @@
 """Claims: which process trains what, so that searches of one study at the same time train every candidate once."""
 
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,6 +48,12 @@ class Claims:
         owner = self._lease(key).owner
         return None if owner is None else f"process {owner.pid} on {owner.hostname.partition('?')[0]}"
 
+    def is_of_this_machine(self, key: str) -> bool:
+        """Whether a process of this machine, and of this container, has claimed a training: it still exists, for else
+        `take` would have had the claim."""
+        owner = self._lease(key).owner
+        return owner is not None and owner.hostname == _this_machine()
+
     def heartbeat(self, key: str) -> int | None:
         """When the claim on a training was last refreshed, in nanoseconds of the file system's clock; None if there is
         none."""
@@ -59,6 +66,12 @@ class Claims:
         if key not in self._leases:
             self._leases[key] = SoftFileLease(self.folder / key / "claim", lease_duration=self.lease_seconds)
         return self._leases[key]
+
+
+def _this_machine() -> str:
+    """What the library writes into a claim of this process."""
+    with tempfile.TemporaryDirectory() as folder, SoftFileLease(Path(folder) / "claim") as lease:
+        return lease.owner.hostname
 
 
 def _spoil_if_empty(path: Path) -> None:

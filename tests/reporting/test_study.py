@@ -146,16 +146,21 @@ def test_runs_that_share_their_rounds_make_one_section(tiny_maker):
 
 
 def test_runs_whose_predictors_differ_are_told_apart(tiny_maker):
+    """Their trainings do not: they were chosen at random, and in one round."""
     maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
     history = maker.run_rounds()
-    maker.answer(history)
-    predictor = maker.settings.predictor.model_copy(update={"members": 1, "head": "network"})
-    maker.settings = maker.settings.model_copy(update={"predictor": predictor})
-    maker.answer(history)
+    for members in (5, 3, 1):
+        predictor = maker.settings.predictor.model_copy(update={"members": members})
+        maker.settings = maker.settings.model_copy(update={"predictor": predictor})
+        maker.limit(2e6)
+        maker.answer(history)
+        maker.limit(1e6)
+        maker.answer(history)
+        maker.predictor.slopes = maker.predictor.slopes * 0.9  # what other members would have learnt
     sections = sections_of(read_study(maker.folder))
-    assert [len(section.runs) for section in sections] == [1, 1]
-    names = {section.name.partition("1 rounds, ")[2] for section in sections}
-    assert names == {"predictor.head=blend, predictor.members=5", "predictor.head=network, predictor.members=1"}
+    assert [len(section.runs) for section in sections] == [2, 2, 2]
+    names = {section.name for section in sections}
+    assert names == {f"tiny, seed 0, 1 rounds, predictor.members={members}" for members in (5, 3, 1)}
 
 
 def test_trainings_that_have_begun_are_told_from_records(tiny_maker):

@@ -102,11 +102,15 @@ def test_a_search_and_the_training_of_its_answer(read_wandb, tmp_path):
     digests = {a.name: a.digest for r in (search, training) for a in r.kinds["artifact"]}
     assert digests[pairs] == next(a.digest for a in training.kinds["artifact"] if a.name == pairs)
 
-    shutil.rmtree(study / "wandb")  # a search that was answered without W&B is shown when it is asked for
+    # A search that was answered without W&B is shown when it is asked for, once, and keeps what it says of its work.
+    shutil.rmtree(study / "wandb")
+    before = {file: file.read_bytes() for file in answer_folder.iterdir()}
     done = run("search.py", *SMOKE, runs=tmp_path)
-    assert "Trained 0 candidates" in done.stdout, done.stderr
+    assert "Trained 4 candidates" in done.stdout, done.stderr
     (again,) = read_wandb(study).values()
     assert (again.run.run_id, again.history[-1]["candidates/nrows"]) == (search.run.run_id, 4)
+    assert {file: file.read_bytes() for file in answer_folder.iterdir()} == before
+    assert "answered already" in run("search.py", *SMOKE, runs=tmp_path).stdout
 
 
 @pytest.mark.slow
