@@ -19,15 +19,15 @@ def improve_bins(draws: np.ndarray, bins: np.ndarray, known: np.ndarray, n: int)
     """Columns (n,) of `draws` (s, c), c >= n, as many of each cost bin: those that promise to improve on it most.
 
     bins (c,): the cost bin of each candidate; known (m,): the front so far, m <= n. What is missing to n, because bins
-    are empty or n is no multiple of m, is chosen from all bins: what improves most on those chosen in its bin.
+    are empty or n is no multiple of m, is chosen from all bins as if nothing had been chosen yet: to count what is
+    already chosen in each bin finds worse fronts (experiments/joint_search, all constraints at once).
     """
     gains = draws - known[bins]
     chosen = np.empty(0, dtype=int)
     for b in range(len(known)):
         inside = np.flatnonzero(bins == b)
-        best = inside[expected_improvement(gains[:, inside], min(n // len(known), len(inside)))]
-        chosen = np.concatenate([chosen, best])
-        gains[:, inside] -= gains[:, best].max(axis=1, initial=0, keepdims=True)
+        best = expected_improvement(gains[:, inside], min(n // len(known), len(inside)))
+        chosen = np.concatenate([chosen, inside[best]])
     rest = np.setdiff1d(np.arange(len(bins)), chosen)
     return np.concatenate([chosen, rest[expected_improvement(gains[:, rest], n - len(chosen))]])
 

@@ -50,13 +50,6 @@ def test_every_bin_gets_its_share_of_what_improves_on_it(seed):
         assert rows[b * share : (b + 1) * share].tolist() == expected.tolist()
 
 
-def test_what_is_left_over_improves_on_what_its_bin_already_has():
-    """Columns 0 and 1, of the first bin, are always equal; of the second bin, 3 is good where 2 is bad."""
-    alike = [2.0, 2.0]
-    draws = np.array([alike, alike, [1.0, 0.0], [0.0, 0.9]]).T
-    assert improve_bins(draws, np.array([0, 0, 1, 1]), np.zeros(2), 3).tolist() == [0, 2, 3]
-
-
 def test_empty_bins_leave_their_share_to_the_others():
     draws = np.array([[0.1, 0.4, 0.3, 0.2]])
     assert improve_bins(draws, np.array([0, 0, 2, 2]), np.zeros(3), 3).tolist() == [1, 2, 3]
