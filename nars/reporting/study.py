@@ -16,9 +16,10 @@ from nars.settings import DataSettings, SearchSettings, parse
 
 SUMMARY, UNFINISHED, REPORT, SPLIT = "search.yaml", "unfinished.yaml", "report.html", "split.json"
 
+ANSWER_KEYS = ("architecture", "recipe", "predicted_accuracy", "predicted_std", *COSTS)
+
 # Settings that decide neither what is trained nor what is answered.
 NO_PART_IN_ANSWER = {"study", "runs_dir", "dry_run", "executor", "logger"}
-ANSWER_KEYS = ("architecture", "recipe", "predicted_accuracy", "predicted_std", *COSTS)
 NO_PART_OF_TRAINER = {"accelerator", "loader_workers", "checkpoint_every", "keep_checkpoints"}
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it was built in: ten times as fast
