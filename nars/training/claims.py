@@ -3,6 +3,7 @@
 import os
 import tempfile
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
@@ -68,6 +69,7 @@ class Claims:
         return self._leases[key]
 
 
+@cache
 def _this_machine() -> str:
     """What the library writes into a claim of this process."""
     with tempfile.TemporaryDirectory() as folder, SoftFileLease(Path(folder) / "claim") as lease:
