@@ -19,11 +19,18 @@ from nars.training.job import training_identity
 
 ROOT = Path(__file__).parents[1]
 OLD = Path(__file__).parent / "fixtures" / "old_study"
-SEARCH = (
-    "experiment=smoke predictor.pretrain.epochs=2 predictor.members=2 predictor.encoder_hidden=32 "
-    "predictor.head_hidden=32 protocol.epochs=3 strategy.early_stop_correlation=0.3 executor.workers=1 logger=none"
-).split()
-TRAIN = "protocol.epochs=2 protocol.steps_per_epoch=60 protocol.image_scale=0.75 logger=none".split()
+SEARCH = [
+    "experiment=smoke",
+    "predictor.pretrain.epochs=2",
+    "predictor.members=2",
+    "predictor.encoder_hidden=32",
+    "predictor.head_hidden=32",
+    "protocol.epochs=3",
+    "strategy.early_stop_correlation=0.3",
+    "executor.workers=1",
+    "logger=none",
+]
+TRAIN = ["protocol.epochs=2", "protocol.steps_per_epoch=60", "protocol.image_scale=0.75", "logger=none"]
 
 
 @pytest.fixture
