@@ -123,6 +123,8 @@ def test_alternatives_do_not_show_in_paths(data, message):
         ({"low": 8, "high": 16, "step": 0}, "width.step: Input should be greater than 0, given 0"),
         ({"low": 9, "high": 8}, "width: high must be low + a multiple of step, not 9..8 by 1, given {"),
         ({"low": 8, "high": 17, "step": 4}, "width: high must be low + a multiple of step, not 8..17 by 4, given {"),
+        ({"low": 1, "high": 32_768}, "width: 32,768 choices, at most 32,767; raise step, given {"),
+        ({"low": 1, "high": 10**15}, "width: 1,000,000,000,000,000 choices, at most 32,767; raise step, given {"),
         ({"same_as": "stem"}, "width.same_as: String should match pattern"),
         ({"same_as": "stage1", "step": 4}, "width.step: unknown key"),
         ([], "width: Tuple should have at least 1 item"),

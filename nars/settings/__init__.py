@@ -29,6 +29,7 @@ from nars.settings.search import (
     WindowSettings,
 )
 from nars.settings.spaces import (
+    MAX_CHOICES,
     ArchitectureSpaceSettings,
     ConstraintSettings,
     HeadSettings,

@@ -7,6 +7,8 @@ from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, mode
 
 from nars.settings.base import Fraction, Settings, parse
 
+MAX_CHOICES = 32_767  # of one dimension: points hold the index of a choice as int16
+
 
 class Range(Settings):
     """The choices low, low + step, ..., high, each times `unit`: an ordered dimension."""
@@ -20,6 +22,8 @@ class Range(Settings):
     def _ordered(self):
         if self.high < self.low or (self.high - self.low) % self.step:
             raise ValueError(f"high must be low + a multiple of step, not {self.low}..{self.high} by {self.step}")
+        if (choices := (self.high - self.low) // self.step + 1) > MAX_CHOICES:
+            raise ValueError(f"{choices:,} choices, at most {MAX_CHOICES:,}; raise step")
         return self
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from nars.errors import UserError
-from nars.settings import Range
+from nars.settings import MAX_CHOICES, Range
 
 Value = bool | int | float | str
 
@@ -21,6 +21,8 @@ class Dimension:
     choices: tuple[Value, ...]
 
     def __post_init__(self):
+        if len(self.choices) > MAX_CHOICES:
+            raise UserError(f"{self.name}: {len(self.choices):,} choices; a dimension has at most {MAX_CHOICES:,}")
         if len({(type(choice), choice) for choice in self.choices}) != len(self.choices):
             raise UserError(f"{self.name}: choices repeat: {list(self.choices)}")
         if self.ordered and list(self.choices) != sorted(self.choices):

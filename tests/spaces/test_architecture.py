@@ -144,6 +144,7 @@ def test_an_architecture_of_other_stages_is_refused(fbnetv3, tiny):
         ("stages.1.depth", True, "stage2/depth: True is not a positive whole number"),
         ("stages.1.depth", "two", "stage2/depth: 'two' is not a positive whole number"),
         ("stages.1.width", [12, 8], "stage2/width: numbers must be in rising order, given [12, 8]"),
+        ("stages.1.width", [*range(8, 32_776)], "stage2/width: 32,768 choices; a dimension has at most 32,767"),
         ("stages.1.width", [8, 8], "stage2/width: choices repeat: [8, 8]"),
     ],
 )

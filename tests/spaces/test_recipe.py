@@ -84,6 +84,7 @@ def test_keys_are_of_the_content(tiny_joint):
         ("dropout", [0.5, 1.0], "recipe_space tiny.dropout: Input should be less than 1, given 1.0"),
         ("lr", {"low": 0, "high": 2}, "recipe_space tiny.lr: Input should be greater than 0, given 0"),
         ("ema", ["on", "off"], "recipe_space tiny.ema: Input should be a valid boolean, given 'on'"),
+        ("weight_decay", [n * 1e-7 for n in range(32_768)], "weight_decay: 32,768 choices; a dimension has at most"),
         ("mixup", [-0.1, 0.1], "recipe_space tiny.mixup: Input should be greater than or equal to 0, given -0.1"),
     ],
 )

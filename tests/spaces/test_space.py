@@ -142,6 +142,16 @@ def test_impossible_choices_are_refused(choices, message):
     assert message in str(error.value)
 
 
+def test_a_dimension_has_as_many_choices_as_points_can_count():
+    space = space_of(tuple(range(32_767)))
+    last = space.point({"d0": 32_766})
+    assert (last.tolist(), space.values(last)) == ([32_766], {"d0": 32_766})
+    assert space.sample(4096, 0).max() > 32_700
+    assert space.encode(last[None]).tolist() == [[1.0]]
+    with pytest.raises(UserError, match="d0: 32,768 choices; a dimension has at most 32,767"):
+        space_of(tuple(range(32_768)))
+
+
 def test_two_dimensions_of_one_name_are_refused():
     with pytest.raises(UserError, match="space made: two dimensions have the same name"):
         Space("made", [Dimension(name="d", choices=(1, 2)), Dimension(name="d", choices=(1, 2))])
