@@ -15,7 +15,7 @@ def main(config: DictConfig) -> None:
 
         from rich.console import Console
 
-        from nars.preparation import prepare_data  # torch is imported here, after the settings have been checked
+        from nars.commands.prepare import prepare_data  # torch is imported here, after the settings have been checked
 
         prepare_data(settings, Console())
 

@@ -15,7 +15,9 @@ def main(config: DictConfig) -> None:
 
         from rich.console import Console
 
-        from nars.pretraining import pretrain_to_file  # torch is imported here, after the settings have been checked
+        from nars.commands.pretrain import (
+            pretrain_to_file,  # torch is imported here, after the settings have been checked
+        )
 
         pretrain_to_file(settings, Console())
 

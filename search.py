@@ -4,8 +4,8 @@ import hydra
 from omegaconf import DictConfig
 
 from nars.configuration import run_script, settings_from
-from nars.outcomes import Result
 from nars.settings import SearchSettings
+from nars.study.outcomes import Result
 from nars.sweep import in_sweep, run_job
 
 
@@ -22,8 +22,8 @@ def search(settings: SearchSettings) -> Result | None:
     """
     from rich.console import Console
 
-    from nars.reporting.presentation import present_known
-    from nars.reporting.study import known_answer
+    from nars.reporting.screen.presentation import present_known
+    from nars.study.answers import known_answer
     from nars.wandb_run import has_run
 
     console = Console()
@@ -31,7 +31,7 @@ def search(settings: SearchSettings) -> Result | None:
     if known is not None and (settings.logger.wandb is None or has_run(known.study, f"search-{known.folder.name}")):
         present_known(known, console, in_sweep=in_sweep())
         return known.result
-    from nars.pipeline import Search  # torch is imported here, after the settings have been checked
+    from nars.commands.search import Search  # torch is imported here, after the settings have been checked
 
     return Search(settings=settings, console=console, in_sweep=in_sweep()).run()
 

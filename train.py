@@ -5,8 +5,8 @@ from omegaconf import DictConfig
 
 from nars.configuration import run_script, settings_from
 from nars.errors import UserError
-from nars.outcomes import Result
 from nars.settings import TrainSettings
+from nars.study.outcomes import Result
 from nars.sweep import in_sweep, run_job
 
 
@@ -25,7 +25,7 @@ def train(settings: TrainSettings) -> Result | None:
         )
     from rich.console import Console
 
-    from nars.final_training import evaluate_weights, result_of, train_candidate  # torch, after the settings' check
+    from nars.commands.train import evaluate_weights, result_of, train_candidate  # torch, after the settings' check
 
     if settings.mode == "evaluate":
         return evaluate_weights(settings, Console())

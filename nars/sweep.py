@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from nars.configuration import one_line_errors, user_errors
 from nars.errors import UserError
-from nars.outcomes import Outcome, Result, forget_outcomes, outcome_files, write_outcome
+from nars.study.outcomes import Outcome, Result, forget_outcomes, outcome_files, write_outcome
 
 
 def run_job(job: Callable[[], Result | None]) -> float | None:
@@ -80,7 +80,7 @@ def _show_stopped(folder: Path) -> None:
 
 def _show(folder: Path) -> bool:
     """`show_outcomes`, whatever happens; False if that cannot be done."""
-    from nars.reporting.sweep import show_outcomes
+    from nars.reporting.screen.sweeps import show_outcomes
 
     try:
         with user_errors():

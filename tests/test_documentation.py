@@ -15,11 +15,11 @@ from PIL import Image
 from rich.console import Console
 from sklearn.datasets import load_digits
 
+from nars.commands.prepare import prepare_data
+from nars.commands.pretrain import pretrain_to_file
+from nars.commands.search import Search
+from nars.commands.train import evaluate_weights, train_candidate
 from nars.configuration import settings_from
-from nars.final_training import evaluate_weights, train_candidate
-from nars.pipeline import Search
-from nars.preparation import prepare_data
-from nars.pretraining import pretrain_to_file
 from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
 from nars.training.local_executor import LocalExecutor
 
@@ -162,7 +162,7 @@ def kept_workers(monkeypatch):
             executors.append(Kept(settings, run))
         return executors[0]
 
-    monkeypatch.setattr("nars.pipeline.open_executor", kept)
+    monkeypatch.setattr("nars.commands.search.open_executor", kept)
     yield
     for executor in executors:
         executor.close()

@@ -1,4 +1,4 @@
-"""Who may import whom: the map of CONTRIBUTING.md, package by package."""
+"""Who may import whom: the map of CONTRIBUTING.md, room by room, and no circles between files."""
 
 import ast
 from pathlib import Path
@@ -7,9 +7,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LOW = {"errors", "files", "settings"}
+ONE_TRAINING = LOW | {"spaces", "costs", "networks", "candidates", "data", "records", "wandb_run"}
+FACTS = LOW | {"spaces", "costs", "records", "search", "study"}
 ALLOWED = {
     "errors": set(),
-    "files": set(),
+    "files": {"errors"},
     "seeds": set(),
     "settings": {"errors"},
     "spaces": LOW,
@@ -19,16 +21,21 @@ ALLOWED = {
     "data": LOW,
     "records": LOW | {"spaces"},
     "wandb_run": LOW,
-    "outcomes": LOW,
     "predictor": LOW,
     "search": LOW | {"spaces", "costs", "records"},
-    "training": LOW | {"spaces", "costs", "networks", "candidates", "data", "records", "wandb_run"},
-    "reporting": LOW | {"spaces", "costs", "data", "records", "wandb_run", "outcomes", "search"},
+    "training": ONE_TRAINING | {"training/single"},
+    "training/single": ONE_TRAINING | {"training", "training/weights"},
+    "training/weights": ONE_TRAINING | {"training"},
+    "study": LOW | {"costs", "data", "records", "search"},
+    "reporting": FACTS | {"wandb_run", "reporting/page", "reporting/screen"},
+    "reporting/facts": FACTS,
+    "reporting/page": FACTS | {"reporting/facts"},
+    "reporting/screen": FACTS | {"reporting/facts", "reporting/page", "reporting/tracking"},
+    "reporting/tracking": FACTS | {"wandb_run"},
     "configuration": LOW,
-    "sweep": LOW | {"configuration", "outcomes", "reporting"},
+    "sweep": LOW | {"configuration", "study", "reporting/screen"},
 }
-WORK = {"pipeline", "dry_run", "pretraining", "final_training", "preparation"}  # put the packages together
-BELOW_WORK = set(ALLOWED) - {"configuration", "sweep"} | WORK
+ALLOWED["commands"] = set(ALLOWED) - {"configuration", "sweep"}
 WITH_HYDRA = {"configuration", "sweep"}
 
 
@@ -43,17 +50,45 @@ def imported(node: ast.AST) -> set[str]:
     return set().union(*(imported(child) for child in ast.iter_child_nodes(node)))
 
 
-@pytest.mark.parametrize("part", sorted([*ALLOWED, *WORK]))
-def test_a_part_imports_only_what_lies_below_it(part):
-    allowed = (BELOW_WORK if part in WORK else ALLOWED[part]) | {part}
-    files = [*(ROOT / "nars").glob(f"{part}.py"), *(ROOT / "nars" / part).rglob("*.py")]
-    assert files
-    for file in files:
-        names = [name.split(".") for name in imported(ast.parse(file.read_text()))]
-        assert {name[1] for name in names if name[0] == "nars"} <= allowed, file
-        assert part in WITH_HYDRA or "hydra" not in {name[0] for name in names}, file
+def room_of(file: str) -> str:
+    """The part of the map that a file of nars/ belongs to, `training/single` before `training`."""
+    path = file.removesuffix(".py")
+    return max((part for part in ALLOWED if path == part or path.startswith(f"{part}/")), key=len, default="")
 
 
-def test_every_part_has_its_place():
-    parts = {path.stem for path in (ROOT / "nars").iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert parts - {"__init__", "__pycache__"} == {*ALLOWED, *WORK}
+FILES = {str(path.relative_to(ROOT / "nars")): path for path in sorted((ROOT / "nars").rglob("*.py"))}
+MODULES = {file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in FILES}
+IMPORTS = {file: imported(ast.parse(path.read_text())) for file, path in FILES.items()}
+
+
+def files_imported(file: str) -> set[str]:
+    """The files of nars/ that a file imports, inside functions too."""
+    found = set()
+    for name in IMPORTS[file]:
+        parts = name.split(".")[1:] if name.startswith("nars.") else []
+        if parts:
+            module = next((m for m in (".".join(parts), ".".join(parts[:-1])) if m in MODULES), None)
+            assert module is not None, f"{file} imports {name}"
+            found.add(MODULES[module])
+    return found - {file}
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file != "__init__.py"])
+def test_a_file_imports_only_what_lies_below_its_room(file):
+    room = room_of(file)
+    assert room, f"{file} has no place on the map"
+    assert {room_of(other) for other in files_imported(file)} <= ALLOWED[room] | {room}
+    assert room in WITH_HYDRA or "hydra" not in {name.split(".")[0] for name in IMPORTS[file]}
+
+
+def test_no_files_import_each_other_in_a_circle():
+    below: dict[str, set[str]] = {}
+    left = {file: files_imported(file) for file in FILES}
+    while ready := [file for file, needs in left.items() if needs <= below.keys()]:
+        for file in ready:
+            below[file] = left.pop(file)
+    assert not left, "\n".join(f"{file} -> {', '.join(sorted(needs & left.keys()))}" for file, needs in left.items())
+
+
+def test_every_room_of_the_map_is_there():
+    assert {room_of(file) for file in FILES} - {""} == set(ALLOWED)

@@ -19,9 +19,9 @@ import yaml
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
+from nars.commands.search import Search
 from nars.configuration import one_line_errors, settings_from
 from nars.errors import UserError
-from nars.pipeline import Search
 from nars.settings import SearchSettings
 
 ROOT = Path(__file__).parents[1]

@@ -20,17 +20,17 @@ from rich.console import Console
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
+from nars.commands.train import evaluate_weights, train_candidate
 from nars.configuration import settings_from
 from nars.data import open_data
 from nars.errors import UserError
-from nars.final_training import evaluate_weights, train_candidate
 from nars.networks.build import build_network
 from nars.records import Ledger
 from nars.settings import DigitsSettings, TrainSettings
 from nars.spaces.architecture import Architecture
-from nars.training.card import load_trained
 from nars.training.claims import Claims
-from nars.training.weights import write_weights
+from nars.training.weights.card import load_trained
+from nars.training.weights.files import write_weights
 
 ROOT = Path(__file__).parents[1]
 STAGE = {"stride": 2, "kernel_first": 3, "kernel_rest": 3, "expansion_first": 2, "expansion_rest": 2, "se": True}
@@ -123,7 +123,7 @@ def test_train_writes_weights_of_the_given_candidate_and_recipe(candidate_file, 
     assert (result.accuracy, result.macs, result.recipe) == (card["top1"], card["macs"], card["recipe"])
     images = torch.randn(2, 3, 40, 40)
     assert torch.equal(load_trained(weights)(images), network.eval()(images))
-    assert card["load"] == "nars.training.card.load_trained('weights.safetensors')"
+    assert card["load"] == "nars.training.weights.card.load_trained('weights.safetensors')"
     again = (f"candidate={weights.with_name('card.yaml')}", f"runs_dir={tmp_path}", "protocol.epochs=2", *SHORT)
     output, folder = run_here(*again)
     assert (folder, output.splitlines()[0]) == (weights.parent, "already trained (resume=false trains again)")
@@ -177,7 +177,7 @@ def stops(monkeypatch):
     @contextlib.contextmanager
     def context():
         with monkeypatch.context() as patch:
-            patch.setattr("nars.final_training._EpochLines.__call__", stop)
+            patch.setattr("nars.commands.train._EpochLines.__call__", stop)
             with pytest.raises((KeyboardInterrupt, SystemExit)):
                 yield
 
@@ -214,7 +214,7 @@ def test_what_another_process_trains_is_left_to_it(train, tmp_path):
 
 
 def test_a_claim_that_was_left_on_another_machine_is_taken_over(train, tmp_path, monkeypatch):
-    monkeypatch.setattr("nars.final_training.LEASE_SECONDS", 4)
+    monkeypatch.setattr("nars.commands.train.LEASE_SECONDS", 4)
     _, folder = train()
     (folder / "card.yaml").unlink()
     other, claim = Claims(folder.parent, lease_seconds=4), folder / "claim"

@@ -25,8 +25,8 @@ from experiments.tables import markdown_table, write_found
 from nars.data.augmentation import standard
 from nars.data.files import ImageFiles, list_classes, list_images
 from nars.data.prepared import Manifest, Prepared, ShardInfo, decode_fast, open_shard
-from nars.data.preparing import make_shards, shard_jobs, stored, write_manifest
 from nars.data.reading import decode
+from nars.data.shards import make_shards, shard_jobs, stored, write_manifest
 
 SHORT_SIDE, QUALITY = 288, 90
 FORMS = ((256, 90), (288, 90), (320, 80), (320, 90), (320, 95), (384, 90))

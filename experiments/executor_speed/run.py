@@ -8,8 +8,9 @@ from experiments.tables import markdown_table, write_found
 from nars.candidates import load_candidate
 from nars.data import open_data
 from nars.settings import DigitsSettings, LocalExecutorSettings, LoggerSettings, ProtocolSettings, TrainerSettings
-from nars.training.job import TrainingJob, train_job, training_identity
+from nars.training.job import TrainingJob, training_identity
 from nars.training.local_executor import LocalExecutor
+from nars.training.worker import train_job
 
 WAYS = {
     "one process, one thread": {"workers": 1, "threads_per_worker": 1},

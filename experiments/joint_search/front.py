@@ -7,7 +7,8 @@ import numpy as np
 from experiments.predictor_pretraining.benchmarks import OPERATIONS, Benchmark, nasbench_macro
 from experiments.predictor_pretraining.methods import Ours, settings_of
 from experiments.tables import markdown_table
-from nars.search.strategies import Nars, Pool, Random, Strategy
+from nars.search.pool import Pool
+from nars.search.strategies import Nars, Random, Strategy
 from nars.settings import NarsSettings
 
 BATCH = 24

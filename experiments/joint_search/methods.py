@@ -8,8 +8,9 @@ import optuna
 from experiments.joint_search.problem import Problem
 from experiments.predictor_pretraining.methods import MIN_POOL, settings_of
 from nars.predictor.predictor import Predictor
+from nars.search.pool import Pool, topped_up
 from nars.search.rounds import run_rounds
-from nars.search.strategies import Nars, Pool, Random, RegularisedEvolution, Strategy, topped_up
+from nars.search.strategies import Nars, Random, RegularisedEvolution, Strategy
 from nars.search.tpe import distributions
 from nars.settings import NarsSettings, PredictorSettings, RegularisedEvolutionSettings
 

@@ -18,13 +18,13 @@ from torchvision.transforms import v2
 from experiments.tables import markdown_table, write_found
 from nars.candidates import load_candidate
 from nars.data import open_data
-from nars.networks.architectures import architecture_of, network_of
+from nars.networks.architectures import architecture_of, image_size, network_of
 from nars.settings import DigitsSettings, LocalExecutorSettings, LoggerSettings, ProtocolSettings, TrainerSettings
 from nars.spaces.recipe import Recipe
 from nars.training.job import TrainingJob
 from nars.training.local_executor import LocalExecutor
-from nars.training.optimization import build_optimizer, lr_factor
-from nars.training.run import image_size, run_training
+from nars.training.single.optimization import build_optimizer, lr_factor
+from nars.training.single.run import run_training
 
 WARM_UP = 5  # steps before the clock starts
 DATA = DigitsSettings(name="digits")

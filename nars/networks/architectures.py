@@ -7,7 +7,10 @@ from torch import nn
 from nars.costs.statistics import table_costs
 from nars.networks.build import build_network
 from nars.networks.timm_models import TimmArchitecture, build_timm_network, measured_costs
+from nars.settings import ProtocolSettings
 from nars.spaces.architecture import Architecture, ArchitectureTable
+
+MIN_IMAGE_SIZE = 32  # networks halve the side five times
 
 
 def architecture_of(values: Mapping, *, where: str = "architecture") -> Architecture | TimmArchitecture:
@@ -39,3 +42,10 @@ def check_image_size(architecture: Architecture | TimmArchitecture, side: int) -
     """UserError if the network takes no images of `side` pixels; those of the FBNetV3 family take any."""
     if isinstance(architecture, TimmArchitecture) and side != architecture.resolution:
         measured_costs(build_timm_network(architecture, num_classes=2), side)
+
+
+def image_size(architecture: Architecture | TimmArchitecture, protocol: ProtocolSettings) -> int:
+    """Side in pixels of the images of a training: resolution times the protocol's scale, at least `MIN_IMAGE_SIZE` and
+    what the architecture takes."""
+    smallest = MIN_IMAGE_SIZE if isinstance(architecture, TimmArchitecture) else architecture.smallest_image
+    return max(MIN_IMAGE_SIZE, smallest, round(architecture.resolution * protocol.image_scale))

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from nars.errors import UserError
-from nars.outcomes import outcome_files
-from nars.reporting.report import write_report
-from nars.reporting.sweep import show_outcomes
+from nars.reporting.page.report import write_report
+from nars.reporting.screen.sweeps import show_outcomes
+from nars.study.outcomes import outcome_files
 
 
 def main() -> int:

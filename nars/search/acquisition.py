@@ -5,7 +5,7 @@ import numpy as np
 LOOK = 32  # columns whose gain is brought up to date at once
 
 
-def front(accuracies: np.ndarray, bins: np.ndarray, m: int) -> np.ndarray:
+def best_by_bin(accuracies: np.ndarray, bins: np.ndarray, m: int) -> np.ndarray:
     """Best accuracy (m,) known at the cost of each of m bins or less; accuracies (n,) of candidates in `bins` (n,).
 
     A bin with nothing in it or below counts as the worst accuracy of all.

@@ -31,7 +31,7 @@ def best_per_bin(scores: np.ndarray, bins: np.ndarray, n: int, taken: np.ndarray
     return np.concatenate([chosen, rest[: n - len(chosen)]])
 
 
-def spread(costs: np.ndarray, n: int) -> np.ndarray:
+def first_batch(costs: np.ndarray, n: int) -> np.ndarray:
     """Rows (<= n,) for the first round, when nothing can be predicted: the first of the pool in each of n cost bins.
 
     The pool is in Sobol' order, so its first points are spread over all dimensions.

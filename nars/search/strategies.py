@@ -1,13 +1,13 @@
 """Which candidates are trained next: NARS and what it is compared with, behind one contract."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
-from nars.search.acquisition import front, improve_bins
-from nars.search.batch import best_of_each, best_per_bin, cost_bins, spread
+from nars.search.acquisition import best_by_bin, improve_bins
+from nars.search.batch import best_of_each, best_per_bin, cost_bins, first_batch
 from nars.search.evolution import mutate
+from nars.search.pool import Feasible, Pool, new_points, topped_up
 from nars.settings import NarsSettings, RegularisedEvolutionSettings, StrategySettings
 from nars.spaces.space import Space
 
@@ -15,8 +15,6 @@ SHORTLIST = 1500  # candidates of which joint samples are drawn: the cost grows 
 SAMPLES = 128
 OPTIMISM = 2.0  # the shortlist is best by the mean plus so many deviations
 ATTEMPTS = 100  # times that a batch of new feasible children is tried for
-
-Feasible = Callable[[np.ndarray], np.ndarray]  # points (n, d) -> bool (n,)
 
 
 class Strategy(Protocol):
@@ -39,32 +37,6 @@ class Scorer(Protocol):
     def draws(self, x: np.ndarray, n: int, *, seed: int) -> np.ndarray: ...
 
 
-class Pool:
-    """The feasible points (n, d) that are offered, in Sobol' order, and their costs (n,)."""
-
-    def __init__(self, points: np.ndarray, costs: np.ndarray):
-        self.points = points
-        self.costs = costs
-        self._rows = {point.tobytes(): row for row, point in enumerate(points)}
-
-    def rows(self, points: np.ndarray) -> np.ndarray:
-        """Rows (k,) of points (k, d); -1 for one that is not in the pool."""
-        points = np.asarray(points, dtype=self.points.dtype)
-        return np.array([self._rows.get(point.tobytes(), -1) for point in points], dtype=int)
-
-    def free(self, points: np.ndarray) -> np.ndarray:
-        """Bool (n,): which points of the pool are not among `points` (k, d)."""
-        free = np.ones(len(self.points), dtype=bool)
-        rows = self.rows(points)
-        free[rows[rows >= 0]] = False
-        return free
-
-    def random(self, n: int, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Up to n random points (m, d) that are not among `points`."""
-        rows = np.flatnonzero(self.free(points))
-        return self.points[rng.choice(rows, min(n, len(rows)), replace=False)]
-
-
 class Nars:
     """From the pool by a predictor that is fitted to the points and accuracies which `choose` is given.
 
@@ -81,7 +53,7 @@ class Nars:
     def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
         """See `Strategy`."""
         if not len(points):
-            return self.pool.points[spread(self.pool.costs, n)]
+            return self.pool.points[first_batch(self.pool.costs, n)]
         free = self.pool.free(points)
         bins = cost_bins(self.pool.costs, min(n, self.settings.cost_bins or n))
         if self.settings.choose == "best_per_bin":
@@ -101,7 +73,7 @@ class Nars:
     def _front(self, bins: np.ndarray, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
         rows = self.pool.rows(points)
         known = np.isfinite(accuracies) & (rows >= 0)
-        return front(accuracies[known], bins[rows[known]], bins.max() + 1)
+        return best_by_bin(accuracies[known], bins[rows[known]], bins.max() + 1)
 
 
 class Random:
@@ -147,22 +119,6 @@ class RegularisedEvolution:
             children = mutate(parents, np.ones(missing, dtype=int), self.space.sizes, rng)
             chosen = np.concatenate([chosen, new_points(children[self.feasible(children)], points, chosen)])
         return topped_up(chosen, n, points, self.pool, rng)
-
-
-def new_points(offered: np.ndarray, *known: np.ndarray) -> np.ndarray:
-    """Distinct points (m, d) of `offered` (n, d), in order, that are in none of `known`."""
-    seen = {point.tobytes() for points in known for point in points.astype(offered.dtype)}
-    rows = []
-    for row, point in enumerate(offered):
-        if point.tobytes() not in seen:
-            seen.add(point.tobytes())
-            rows.append(row)
-    return offered[rows]
-
-
-def topped_up(chosen: np.ndarray, n: int, points: np.ndarray, pool: Pool, rng: np.random.Generator) -> np.ndarray:
-    """`chosen` (m, d) and as many random points of the pool as make n, or all that are left."""
-    return np.concatenate([chosen, pool.random(n - len(chosen), np.concatenate([points, chosen]), rng)])
 
 
 def open_strategy(

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from nars.errors import UserError
-from nars.search.strategies import Feasible, Pool, new_points, topped_up
+from nars.search.pool import Feasible, Pool, new_points, topped_up
 from nars.spaces.space import Space
 
 try:

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from nars.costs.constraint import short_number
 from nars.data import ImageData
-from nars.records import Record
 from nars.settings import DataSettings, LoggerSettings, ProtocolSettings, Settings, TrainerSettings
 from nars.spaces.candidate import Candidate
 
@@ -57,23 +55,6 @@ def training_identity(data: ImageData, protocol: ProtocolSettings, trainer: Trai
     if trainer.devices > 1:
         identity |= {"devices": trainer.devices, "sync_batchnorm": trainer.sync_batchnorm}
     return identity
-
-
-def train_job(job: TrainingJob) -> Record:
-    """`run_training` for worker processes: only the record comes back. MemoryError if the GPU's memory is too small."""
-    import torch  # here, as all of Lightning: a process whose trainings are all known need not wait for it
-
-    from nars.training.loggers import open_loggers
-    from nars.training.run import run_training
-
-    try:
-        with open_loggers(job) as loggers:
-            return run_training(job, loggers=loggers)[0]
-    except torch.OutOfMemoryError:
-        raise MemoryError(
-            f"out of GPU memory with {short_number(job.macs)} MACs, batch {job.protocol.batch_size}: lower "
-            "protocol.batch_size (the learning rate follows), or use trainer.precision=bf16-mixed"
-        ) from None
 
 
 def checkpoint_path(folder: Path | str) -> Path:

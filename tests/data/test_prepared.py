@@ -14,12 +14,12 @@ import torch
 from PIL import ExifTags, Image
 from rich.console import Console
 
+from nars.commands.prepare import prepare_data
 from nars.data import open_data
 from nars.data.prepared import decode_fast
-from nars.data.preparing import stored
 from nars.data.reading import load_image
+from nars.data.shards import stored
 from nars.errors import UserError
-from nars.preparation import prepare_data
 from nars.settings import FolderSettings, ImagenetSubsetSettings, PreparedSettings, PrepareSettings
 
 SIZES = {"ant": 9, "bee": 7, "cow": 8}

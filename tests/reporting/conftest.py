@@ -13,18 +13,18 @@ from nars.costs.statistics import costs
 from nars.data import open_data
 from nars.files import content_key
 from nars.records import Ledger, Record
-from nars.reporting.study import Run, answer_folder, write_answer, write_unfinished
-from nars.reporting.summary import summary_of
 from nars.search.evolution import evolve
 from nars.search.importance import permutation_importance
 from nars.search.pareto import pareto_front
-from nars.search.pool import sample_pool
+from nars.search.pool import Pool, sample_pool
 from nars.search.rounds import run_rounds
-from nars.search.strategies import Pool, open_strategy
+from nars.search.strategies import open_strategy
 from nars.settings import SearchSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace
 from nars.spaces.recipe import recipe_space
+from nars.study.answers import Run, answer_folder, write_answer, write_unfinished
+from nars.study.summary import summary_of
 from nars.training.job import training_identity
 
 CONF = Path(__file__).parents[2] / "conf"

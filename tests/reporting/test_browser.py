@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from nars.reporting.report import write_report
-from nars.reporting.sections import sections_of
-from nars.reporting.study import read_study
+from nars.reporting.facts.sections import sections_of
+from nars.reporting.page.report import write_report
+from nars.study.folder import read_study
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -r requirements-test.txt")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

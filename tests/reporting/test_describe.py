@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nars.reporting.describe import differences, differing, dimensions, duration, recipe_line
-from nars.reporting.strip import strip_of
+from nars.reporting.facts.describe import differences, differing, dimensions, duration, recipe_line
+from nars.reporting.page.strip import strip_of
 
 
 def test_two_candidates_differ_in_exactly_the_dimensions_that_were_changed(fbnetv3_joint):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nars.errors import UserError
-from nars.reporting.report import write_report
+from nars.reporting.page.report import write_report
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +53,7 @@ def test_is_rebuilt_from_the_command_line_without_torch(finished):
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"written: {path}\n"
     assert path.read_text() == before
-    code = "import sys, nars.reporting.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, nars.reporting.page.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -6,10 +6,11 @@ import pytest
 import yaml
 
 from nars.errors import UserError
-from nars.reporting.report import write_report
-from nars.reporting.sections import sections_of
-from nars.reporting.study import answer_folder, known_answer, read_study, write_answer
+from nars.reporting.facts.sections import sections_of
+from nars.reporting.page.report import write_report
 from nars.settings import SearchSettings, parse
+from nars.study.answers import answer_folder, known_answer, write_answer
+from nars.study.folder import read_study
 
 
 def test_reads_back_what_a_search_wrote(finished, finished_run):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nars.outcomes import Outcome, Result, forget_outcomes, read_outcomes, write_outcome
-from nars.reporting.sweep import finish_sweep, sweep_of
+from nars.reporting.facts.sweeps import sweep_of
+from nars.reporting.screen.sweeps import finish_sweep
+from nars.study.outcomes import Outcome, Result, forget_outcomes, read_outcomes, write_outcome
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,7 +144,7 @@ JOBS = """
 import sys
 import hydra
 from nars.configuration import run_script
-from nars.outcomes import Result
+from nars.study.outcomes import Result
 from nars.sweep import run_job
 
 @hydra.main(version_base="1.3", config_path=None)

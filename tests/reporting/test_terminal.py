@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from nars.costs.constraint import Constraint
-from nars.reporting.study import Run
-from nars.reporting.terminal import print_answer
-from nars.reporting.trust import trust_sentences
+from nars.reporting.facts.trust import trust_sentences
+from nars.reporting.screen.terminal import print_answer
+from nars.study.answers import Run
 
 
 def screen(run: Run, *, width: int = 80) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nars.search.acquisition import expected_improvement, front, improve_bins
+from nars.search.acquisition import best_by_bin, expected_improvement, improve_bins
 
 SEEDS = range(20)
 
@@ -59,6 +59,6 @@ def test_empty_bins_leave_their_share_to_the_others():
 def test_the_front_is_the_best_at_a_cost_or_less(seed):
     rng = np.random.default_rng(seed)
     accuracies, bins = rng.random(30), rng.integers(2, 8, size=30)
-    best = front(accuracies, bins, 9)
+    best = best_by_bin(accuracies, bins, 9)
     assert best[:2].tolist() == [accuracies.min()] * 2
     assert best[2:].tolist() == [accuracies[bins <= b].max(initial=accuracies.min()) for b in range(2, 9)]

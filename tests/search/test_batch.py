@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nars.search.batch import best_of_each, best_per_bin, cost_bins, spread
+from nars.search.batch import best_of_each, best_per_bin, cost_bins, first_batch
 
 SEEDS = range(40)
 
@@ -72,7 +72,7 @@ def test_rounds_of_batches_never_repeat_and_use_the_pool_up(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_first_batch_is_the_first_of_each_bin(seed):
     _, costs, m, _ = random_pool(seed)
-    rows = spread(costs, m)
+    rows = first_batch(costs, m)
     bins = cost_bins(costs, m)
     filled = sorted(set(bins.tolist()))
     assert len(rows) == min(m, len(costs))

@@ -7,9 +7,9 @@ from nars.costs.statistics import costs
 from nars.errors import UserError
 from nars.files import content_key
 from nars.records import Record
-from nars.search.pool import sample_pool
+from nars.search.pool import Pool, sample_pool
 from nars.search.rounds import Round, predicted_against_measured, rank_agreement, run_rounds
-from nars.search.strategies import Nars, Pool
+from nars.search.strategies import Nars
 from nars.settings import NarsSettings
 
 EPOCHS = 6

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from nars.search.strategies import Pool, open_strategy
+from nars.search.pool import Pool
+from nars.search.strategies import open_strategy
 from nars.settings import NarsSettings, RandomSettings, RegularisedEvolutionSettings, TpeSettings
 from nars.spaces.dimension import Dimension
 from nars.spaces.space import Space

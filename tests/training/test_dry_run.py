@@ -5,13 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from nars.commands.dry_run import (
+    STEPS,
+    WARM_UP,
+    NotKnownError,
+    OnlyKnown,
+    _images_per_epoch,
+    plan_of,
+    seconds_per_image,
+)
 from nars.data import open_data
-from nars.dry_run import STEPS, WARM_UP, NotKnownError, OnlyKnown, _images_per_epoch, plan_of, seconds_per_image
 from nars.records import Ledger, Record
 from nars.settings import DigitsSettings, LoggerSettings, NarsSettings, ProtocolSettings, TrainerSettings
 from nars.spaces.candidate import Candidate
-from nars.training.evaluate import CandidateTrainer
 from nars.training.job import training_identity
+from nars.training.trainer import CandidateTrainer
 
 DATA = DigitsSettings(name="digits")
 PROTOCOL, TRAINER = ProtocolSettings(epochs=4, batch_size=64), TrainerSettings()

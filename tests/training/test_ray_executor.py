@@ -14,10 +14,10 @@ import pytest
 from nars.errors import UserError
 from nars.records import Ledger, Record
 from nars.settings import RayExecutorSettings
-from nars.training.evaluate import CandidateTrainer
 from nars.training.job import TrainingJob
 from nars.training.opening import open_executor
 from nars.training.ray_executor import RayExecutor, _places_on
+from nars.training.trainer import CandidateTrainer
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = importlib.util.find_spec("ray") is not None

@@ -1,0 +1,1 @@
+"""What each script does, after its settings have been checked."""

@@ -1,0 +1,151 @@
+"""What a search would train next, and how long that would take."""
+
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median, median_low
+
+import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from nars.data import ImageData
+from nars.errors import UserError
+from nars.records import Record
+from nars.settings import ProtocolSettings, RoundsSettings
+from nars.spaces.candidate import Candidate
+from nars.training.job import TrainingJob
+from nars.training.single.run import run_training
+from nars.training.trainer import CandidateTrainer
+
+WARM_UP, STEPS = 3, 10  # optimizer steps before the clock starts, and until it stops
+BACKWARD = 3  # an image costs so many times as much to train on as to validate with
+
+
+class NotKnownError(Exception):
+    """Round `number`, of which not all candidates are in the ledger."""
+
+    def __init__(self, number: int, candidates: Sequence[Candidate], epochs: int):
+        super().__init__(number)
+        self.number = number
+        self.candidates = candidates
+        self.epochs = epochs
+
+
+class OnlyKnown:
+    """In place of training: hands out the records of the ledger; NotKnownError where one is missing."""
+
+    def __init__(self, trainer: CandidateTrainer):
+        self.trainer = trainer
+        self.rounds = 0
+
+    def __call__(self, candidates: Sequence[Candidate], epochs: int, *, title: str) -> Iterable[Record]:
+        """See `nars.search.rounds.Evaluate`."""
+        self.rounds += 1
+        records = [self.trainer.ledger.find(self.trainer.key(candidate), epochs) for candidate in candidates]
+        if None in records:
+            raise NotKnownError(self.rounds, candidates, epochs)
+        return records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Round `number`: jobs of all its candidates, keys of those that the ledger knows, seconds of an epoch by MACs.
+
+    `measured` says where these come from; `later` is how many trainings the rounds after it ask for; `workers` is how
+    many train at a time, None where a cluster decides.
+    """
+
+    number: int
+    jobs: tuple[TrainingJob, ...]
+    known: frozenset[str]
+    epochs: int
+    seconds_per_mac: float
+    measured: str
+    later: int
+    workers: int | None
+
+    def seconds(self, job: TrainingJob) -> float:
+        """What is left of a training in one worker."""
+        return 0.0 if job.key in self.known else job.macs * self.seconds_per_mac * self.epochs
+
+
+def plan_of(missing: NotKnownError, trainer: CandidateTrainer, data: ImageData, rounds: RoundsSettings) -> Plan:
+    """The plan of a round, its time by the trainings of the same kind in the ledger, or measured with one candidate."""
+    jobs = tuple(trainer.job(candidate, missing.epochs) for candidate in missing.candidates)
+    known = frozenset(job.key for job in jobs if trainer.ledger.find(job.key, missing.epochs))
+    rates = [
+        record.seconds / (record.macs * len(record.accuracies))
+        for record in trainer.ledger
+        if record.status == "finished" and record.training == jobs[0].training
+    ]
+    if rates:
+        rate, measured = median(rates), f"as {len(rates)} trainings in the ledger took"
+    else:
+        job = sorted(jobs, key=lambda job: job.macs)[len(jobs) // 2]
+        per_image = _measure(job, trainer)
+        rate = per_image * _images_per_epoch(job.protocol, data) / job.macs
+        measured = f"measured just now: {1 / per_image:.0f} images a second of {job.candidate.name}"
+    return Plan(
+        number=missing.number,
+        jobs=jobs,
+        known=known,
+        epochs=missing.epochs,
+        seconds_per_mac=rate,
+        measured=measured,
+        later=(rounds.rounds - missing.number) * rounds.batch,
+        workers=getattr(trainer.executor, "workers", None),
+    )
+
+
+def _measure(job: TrainingJob, trainer: CandidateTrainer) -> float:
+    [outcome] = trainer.executor.map([job], lambda: None)
+    if outcome.result is None:
+        raise UserError(f"no training could be measured: {outcome.reason}")
+    return outcome.result
+
+
+def _images_per_epoch(protocol: ProtocolSettings, data: ImageData) -> float:
+    """Trained and, in terms of them, validated."""
+    trained = min(data.train_size, protocol.batch_size * (protocol.steps_per_epoch or data.train_size))
+    return trained + data.val_size / BACKWARD
+
+
+def seconds_per_image(job: TrainingJob) -> float:
+    """Begin the training of a job, for an executor: seconds per image that it trains on."""
+    times: list[float] = []
+
+    def tick(*_) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter())
+        if len(times) == STEPS:
+            raise _EnoughError
+
+    hook = register_optimizer_step_post_hook(tick)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            run_training(_short(job, folder))
+        except _EnoughError:
+            pass
+        finally:
+            hook.remove()
+    if len(times) <= WARM_UP:
+        raise RuntimeError(f"the training ended after {len(times)} steps")
+    steps = [after - before for before, after in pairwise(times[WARM_UP - 1 :])]
+    return median_low(steps) / job.protocol.batch_size  # where epochs are short, others include a validation
+
+
+def _short(job: TrainingJob, folder: str) -> TrainingJob:
+    return job.model_copy(
+        update={
+            "folder": folder,
+            "epochs": STEPS,
+            "trainer": job.trainer.model_copy(update={"checkpoint_every": 0}),
+        }
+    )
+
+
+class _EnoughError(Exception):
+    """Ends a training that was measured."""

@@ -1,0 +1,289 @@
+"""What `train.py` does: one candidate trained for its own sake, to weights with a card; and weights measured."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pytorch_lightning.utilities import rank_zero_only
+from rich.console import Console
+
+from nars.candidates import load_architecture, load_candidate, predicted_accuracy
+from nars.costs.constraint import short_number
+from nars.data import ImageData, open_data
+from nars.data.folder import open_whole_folder
+from nars.errors import UserError
+from nars.files import digest, write_whole
+from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
+from nars.records import Ledger, Record, training_key
+from nars.reporting.tracking.notices import Notices
+from nars.reporting.tracking.searches import pairs_artifact
+from nars.settings import TeacherSettings, TrainSettings
+from nars.study.answers import SPLIT
+from nars.study.outcomes import Result
+from nars.training.claims import LEASE_SECONDS, Claims
+from nars.training.job import (
+    TeacherJob,
+    TrainingJob,
+    best_weights_path,
+    forget_state,
+    remove_checkpoint,
+    training_identity,
+)
+from nars.training.single.loggers import open_loggers, wandb_run
+from nars.training.single.run import run_training
+from nars.training.weights.accuracy import measure_accuracy, outputs_of_classes
+from nars.training.weights.card import WEIGHTS, make_card, read_card, remove_card, write_card
+from nars.training.weights.files import load_weights
+from nars.wandb_run import WandbRun
+
+
+def train_candidate(settings: TrainSettings, console: Console) -> Path:
+    """Train, or go on; returns the folder with the best weights and their card."""
+    console.quiet = rank_zero_only.rank > 0  # of several processes one speaks
+    if settings.weights is not None:
+        raise UserError("weights=... is for mode=evaluate; to learn from a trained network: teacher.weights=...")
+    folder = Path(settings.runs_dir) / settings.study
+    ledger = Ledger(folder / "records.jsonl")
+    data = open_data(settings.data, split_file=folder / SPLIT)
+    job = _job(settings, data, folder=folder)
+    out = Path(job.folder)
+    if settings.resume and _known(ledger, job, console):
+        return out
+    goes_on = "; if it is stopped, the same command goes on" if settings.resume else ""
+    console.print(
+        f"training {job.candidate.name} on {data.train_size:,} images of {settings.data.name} until epoch "
+        f"{job.epochs}{goes_on}"
+    )
+    notices = Notices(settings.logger, folder, console)
+    with _claimed(out, console):
+        ledger.refresh()
+        if settings.resume and _known(ledger, job, console):  # another process had it, and has just finished
+            return out
+        record = _train(job, data, settings, notices, _EpochLines(console, job.epochs))
+        if rank_zero_only.rank > 0:
+            return out
+        ledger.append(record)
+        forget_state(job)
+    if record.status == "diverged":
+        raise _diverged()
+    _say(read_card(out / WEIGHTS), out, console)
+    notices.say_end()
+    return out
+
+
+def _known(ledger: Ledger, job: TrainingJob, console: Console) -> bool:
+    """Whether the training has ended with weights, which are shown; UserError if it diverged."""
+    record, card = ledger.find(job.key, job.epochs), read_card(Path(job.folder) / WEIGHTS)
+    if record is not None and card is not None:
+        console.print("already trained (resume=false trains again)")
+        _say(card, Path(job.folder), console)
+        return True
+    if record is not None and record.status == "diverged":
+        raise _diverged()
+    return False
+
+
+def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: Notices, lines) -> Record:
+    """Train to the end; then weights and card take the place of earlier ones."""
+    best, weights = best_weights_path(job.folder), Path(job.folder) / WEIGHTS
+    if rank_zero_only.rank == 0 and not (settings.resume and best.exists()):  # the state's parts go together
+        remove_checkpoint(job.folder)
+    with open_loggers(job) as loggers:
+        notices.say_problem()
+        record, _ = run_training(job, on_epoch=lines, best_weights=best, loggers=loggers)
+        if record.status == "finished" and rank_zero_only.rank == 0:
+            card = make_card(job, record, data, best)
+            remove_card(weights)
+            write_whole(weights, best.read_bytes())
+            write_card(weights, card)
+            _track_weights(wandb_run(loggers), Path(settings.candidate), weights, card)
+    return record
+
+
+@contextmanager
+def _claimed(folder: Path, console: Console) -> Iterator[None]:
+    """Keep other processes from the training of `folder`; UserError if one is at it.
+
+    Of a process on another machine, or in another container, only its heartbeat shows that it still runs: that is
+    waited for, and without one the claim is taken over.
+    """
+    if rank_zero_only.rank > 0:  # of several processes the first claims for all
+        yield
+        return
+    claims = Claims(folder.parent, lease_seconds=LEASE_SECONDS)
+    first, give_up, told = claims.heartbeat(folder.name), time.monotonic() + 3 * LEASE_SECONDS, False
+    while not claims.take(folder.name):
+        holder = claims.holder(folder.name)  # none: a claim without a name, which is taken over soon
+        runs = holder and (claims.is_of_this_machine(folder.name) or claims.heartbeat(folder.name) != first)
+        if runs or time.monotonic() > give_up:
+            raise UserError(f"{folder}: {holder or 'another process'} is training this; wait for it, or stop it")
+        if holder and not told:
+            console.print(f"{holder} claims this training; waiting to see whether it still runs", soft_wrap=True)
+            told = True
+        time.sleep(0.2)
+    try:
+        yield
+    finally:
+        claims.release_all()
+
+
+def result_of(folder: Path) -> Result | None:
+    """What lies in the folder of a training; None in all but the first of several processes."""
+    if rank_zero_only.rank > 0:
+        return None
+    card = read_card(folder / WEIGHTS)
+    costs = {"macs": card["macs"], "params": card["params"]}
+    candidate = {"architecture": card["architecture"], "recipe": card["recipe"]}
+    return Result(accuracy=card["top1"], **costs, **candidate, folder=str(folder))
+
+
+def _track_weights(run: WandbRun | None, candidate: Path, weights: Path, card: dict) -> None:
+    """Show on W&B what was reached, and which search's pairs the weights come from."""
+    if run is None:
+        return
+    run.summarise({name: card[name] for name in ("top1", "top5")})
+    if candidate.parent.parent.name == "answers":
+        run.use(*pairs_artifact(candidate.parent))
+    run.give(f"weights-{weights.parent.name}", "weights", [weights, weights.with_name("card.yaml")])
+
+
+def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
+    """Measure `settings.weights` on the validation images of the data."""
+    if not settings.weights:
+        raise UserError("mode=evaluate: give the weights: weights=runs/.../weights.safetensors")
+    path = Path(settings.weights)
+    card = read_card(path) or {}
+    data = _data_to_measure(settings, trained_on=card.get("training", {}).get("data"))
+    architecture = architecture_of(card.get("architecture") or load_architecture(settings.candidate))
+    num_outputs = card.get("num_classes", data.num_classes)
+    outputs = outputs_of_classes(data.class_names, card.get("classes"), num_outputs=num_outputs)
+    side = card.get("image_size") or image_size(architecture, settings.protocol)
+    network = network_of(architecture, num_classes=num_outputs)
+    load_weights(network, path)
+    loader = data.val_loader(
+        image_size=side, batch_size=settings.protocol.batch_size, workers=settings.trainer.loader_workers
+    )
+    accuracy = measure_accuracy(
+        network,
+        loader,
+        normalise=data.normalise(),
+        outputs=outputs,
+        accelerator=settings.trainer.accelerator,
+    )
+    macs, params = costs_of(architecture, num_classes=num_outputs)
+    console.print(_accuracy_line(vars(accuracy)), soft_wrap=True, highlight=False)
+    console.print(_costs_line(macs, params, architecture.resolution, num_outputs), soft_wrap=True, highlight=False)
+    return Result(
+        accuracy=accuracy.top1,
+        macs=macs,
+        params=params,
+        architecture=architecture.to_dict(),
+        recipe=card.get("recipe", {}),
+        folder=str(path.parent),
+    )
+
+
+def _data_to_measure(settings: TrainSettings, *, trained_on: str | None) -> ImageData:
+    """The data; a folder without `val_root` whole, unless it is the one that the weights were trained on: then what was
+    held out of it."""
+    split_file = Path(settings.runs_dir) / settings.study / SPLIT
+    if settings.data.name != "folder" or settings.data.val_root is not None:
+        return open_data(settings.data, split_file=split_file)
+    whole = open_whole_folder(settings.data)
+    try:
+        split = open_data(settings.data)
+    except UserError:  # too few images to hold some out
+        return whole
+    return split if split.fingerprint == trained_on else whole
+
+
+class _EpochLines:
+    """A line per epoch that is trained now."""
+
+    def __init__(self, console: Console, epochs: int):
+        self.console = console
+        self.epochs = epochs
+        self.begun = False
+
+    def __call__(self, epoch: int, accuracy: float) -> None:
+        if not self.begun and epoch > 1:
+            self.console.print(f"  gone on after epoch {epoch - 1}")
+        self.begun = True
+        self.console.print(f"  epoch {epoch}/{self.epochs}: accuracy {accuracy:.4f}")
+
+
+def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJob:
+    overrides = settings.recipe.model_dump(exclude_none=True)
+    candidate = load_candidate(settings.candidate, overrides)
+    training = training_identity(data, settings.protocol, settings.trainer)
+    teacher = _teacher_job(settings.teacher, data)
+    if teacher is not None:
+        training |= {"teacher": {"weights": digest(Path(teacher.weights)), "share": teacher.share}}
+    key = training_key(candidate, training, settings.seed)
+    architecture = architecture_of(candidate.architecture)
+    check_image_size(architecture, image_size(architecture, settings.protocol))
+    macs, params = costs_of(architecture, num_classes=data.num_classes)
+    return TrainingJob(
+        **candidate.to_dict(),
+        key=key,
+        data=settings.data,
+        split_file=str(folder / SPLIT),
+        protocol=settings.protocol,
+        trainer=settings.trainer,
+        logger=settings.logger,
+        training=training,
+        folder=str(folder / "trainings" / f"{key}-epochs-{settings.protocol.epochs}"),  # each length has its weights
+        teacher=teacher,
+        epochs=settings.protocol.epochs,
+        seed=settings.seed,
+        macs=macs,
+        params=params,
+        predicted_accuracy=None if overrides else predicted_accuracy(settings.candidate),
+    )
+
+
+def _teacher_job(teacher: TeacherSettings, data: ImageData) -> TeacherJob | None:
+    if teacher.weights is None:
+        if teacher.candidate is not None:
+            raise UserError("teacher.candidate needs its trained weights: teacher.weights=...")
+        return None
+    path = Path(teacher.weights)
+    if not path.is_file():
+        raise UserError(f"teacher.weights={path}: no such file")
+    card = read_card(path)
+    if card is None and teacher.candidate is None:
+        raise UserError(f"teacher.weights={path} has no card.yaml beside it: say whose they are: teacher.candidate=...")
+    if card is not None and card["classes"] != list(data.class_names):
+        raise UserError(f"teacher.weights={path}: trained on other classes than data has")
+    architecture = card["architecture"] if card is not None else load_architecture(teacher.candidate)
+    return TeacherJob(architecture=architecture, weights=str(path), share=teacher.share)
+
+
+def _say(card: dict, folder: Path, console: Console) -> None:
+    weights = folder / card["weights"]
+    lines = [
+        f"{_accuracy_line(card)}: weights of epoch {card['epoch']} of {card['epochs']}, the best",
+        _costs_line(card["macs"], card["params"], card["resolution"], card["num_classes"]),
+        f"written: {weights} and card.yaml",
+        f"measure them on other images: python train.py mode=evaluate weights={weights} data=folder data.root=...",
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def _costs_line(macs: float, params: float, resolution: int, num_classes: int) -> str:
+    # A search prices with constraint.num_classes, so that its answers compare with published ones.
+    return (
+        f"{short_number(macs)} MACs at {resolution} px and {short_number(params)} params, counted with a classifier of "
+        f"{num_classes:,} classes (a search counts constraint.num_classes)"
+    )
+
+
+def _accuracy_line(accuracy: dict) -> str:
+    top1, top5 = (f"{accuracy[name]:.4f}" for name in ("top1", "top5"))
+    return f"top-1 accuracy {top1}, top-5 {top5} on {accuracy['images']:,} validation images"
+
+
+def _diverged() -> UserError:
+    return UserError("the training diverged (NaN or infinite); try a smaller recipe.lr or a longer warm-up")

@@ -1,0 +1,94 @@
+"""A sweep at its end: one row for all jobs that differ in their seed alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from nars.costs.constraint import short_number
+from nars.study.outcomes import Outcome, Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Jobs with the same settings but for the seed: what is special about them, and their results."""
+
+    name: str
+    results: tuple[Result, ...]
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Of all seeds."""
+        return [result.accuracy for result in self.results]
+
+    @property
+    def accuracy(self) -> float:
+        """The median over the seeds."""
+        return median(self.accuracies)
+
+    @property
+    def best(self) -> Result:
+        """Of the seed with the highest accuracy."""
+        return max(self.results, key=lambda result: result.accuracy)
+
+    @property
+    def words(self) -> str:
+        """The accuracy with its spread over the seeds, or the predictor's deviation of a single one."""
+        if len(self.results) > 1:
+            return f"{self.accuracy:.3f} ({min(self.accuracies):.3f} to {max(self.accuracies):.3f})"
+        std = self.best.predicted_std
+        return f"{self.accuracy:.3f}" + (f" ± {std:.3f}" if std is not None else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """All jobs of a sweep: rows of those that gave a result, and those that failed."""
+
+    rows: tuple[Row, ...]
+    failed: tuple[Outcome, ...]
+    jobs: int
+
+    @property
+    def seeds(self) -> bool:
+        """Whether several seeds are put together."""
+        return any(len(row.results) > 1 for row in self.rows)
+
+    @property
+    def predicted(self) -> bool:
+        """Whether the accuracies are predictions."""
+        return any(row.best.predicted_std is not None for row in self.rows)
+
+    def on_front(self, row: Row) -> bool:
+        """Whether no other row is as cheap and better, or as good and cheaper."""
+        mine = (row.best.macs, -row.accuracy)
+        others = [(other.best.macs, -other.accuracy) for other in self.rows]
+        return not any(o != mine and o[0] <= mine[0] and o[1] <= mine[1] for o in others)
+
+
+def sweep_of(outcomes: Sequence[Outcome]) -> Sweep:
+    """Rows in the order of the jobs, named by the overrides in which the jobs differ, `seed` left out."""
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    ended = {outcome.overrides: outcome for outcome in outcomes if outcome.result is not None}  # twice the same is one
+    for outcome in ended.values():
+        groups.setdefault(_without_seed(outcome), []).append(outcome.result)
+    common = set.intersection(*(set(_without_seed(outcome)) for outcome in outcomes)) if outcomes else set()
+    special = [[override for override in overrides if override not in common] for overrides in groups]
+    names = [", ".join(map(_short, overrides)) or "all jobs" for overrides in special]
+    if len(set(names)) < len(names):  # 20000 and 20001 are both 20k
+        names = [", ".join(overrides) for overrides in special]
+    rows = [Row(name=name, results=tuple(results)) for name, results in zip(names, groups.values(), strict=True)]
+    failed = tuple(outcome for outcome in outcomes if outcome.error is not None)
+    return Sweep(rows=tuple(rows), failed=failed, jobs=len(outcomes))
+
+
+def _without_seed(outcome: Outcome) -> tuple[str, ...]:
+    return tuple(override for override in outcome.overrides if not override.lstrip("+").startswith("seed="))
+
+
+def _short(override: str) -> str:
+    """With large numbers as 450M."""
+    key, _, value = override.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        return override
+    return f"{key}={short_number(number) if abs(number) >= 1000 else f'{number:g}'}"

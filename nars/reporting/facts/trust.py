@@ -1,0 +1,72 @@
+"""How far an answer can be trusted, in plain sentences."""
+
+import numpy as np
+
+from nars.costs.constraint import COSTS, Constraint
+from nars.reporting.facts.describe import duration
+from nars.settings import WindowSettings, parse
+from nars.study.answers import Run
+from nars.study.summary import Agreement, SearchSummary
+
+FEW = 20  # below so many held-out candidates a rank correlation says little
+
+
+def trust_sentences(run: Run) -> list[str]:
+    """What was trained and reused, what the predicted accuracy is, how well the predictor ranked, what to mind."""
+    sentences = [_work(run.summary), _failures(run.summary), *prediction_sentences(run.summary), outside_sentence(run)]
+    return [sentence for sentence in sentences if sentence is not None]
+
+
+def prediction_sentences(summary: SearchSummary) -> list[str]:
+    """What the predicted accuracy is, and how well the predictor ranked: the same for all runs that share rounds."""
+    return [
+        f"The predicted accuracy is the one after epoch {summary.early_stop.epoch} of this protocol.",
+        _ranking(summary.held_out_ranking),
+    ]
+
+
+def _work(summary: SearchSummary) -> str | None:
+    work = summary.work
+    if work is None:
+        return None
+    data = summary.settings["data"]["name"]
+    diverged = f" {work.diverged} diverged." if work.diverged else ""
+    return (
+        f"Trained {work.trained} candidates on {data} ({duration(work.training_seconds)} of training) and reused "
+        f"{work.reused} from the ledger.{diverged}"
+    )
+
+
+def _failures(summary: SearchSummary) -> str | None:
+    work = summary.work
+    if work is None or not work.failed:
+        return None
+    total = sum(len(r.candidates) for r in summary.rounds)
+    return (
+        f"{work.failed} of {total} trainings failed and count for nothing; the first: {work.failure}. "
+        "The same command tries them again."
+    )
+
+
+def _ranking(agreement: Agreement) -> str:
+    n, tau = agreement.candidates, agreement.kendall_tau
+    if tau is None and n == 0:
+        return "No candidate was predicted before it was trained, so nothing is known of the predictor's ranking."
+    if tau is None:
+        return f"Its ranking of {n} candidates before they were trained has no defined Kendall tau."
+    few = "; so few say little: take the answer as a first guess." if n < FEW else "."
+    return f"It ranked {n} candidates before they were trained with Kendall tau {tau:.2f} (1 perfect, 0 chance){few}"
+
+
+def outside_sentence(run: Run) -> str | None:
+    """Which answers lie outside the costs of the trained candidates; None if none does."""
+    window = Constraint.of(parse(WindowSettings, run.summary.settings["strategy"]["window"], where="strategy.window"))
+    outside = [
+        rank
+        for rank, answer in enumerate(run.answers, start=1)
+        if not window.feasible(np.array([[answer[cost] for cost in COSTS]]))[0]
+    ]
+    if not outside:
+        return None
+    which = "The best pair lies" if 1 in outside else f"{len(outside)} of the {len(run.answers)} pairs lie"
+    return f"{which} outside the costs of the trained candidates ({window.label}): extrapolated, trust it less."

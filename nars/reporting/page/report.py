@@ -1,0 +1,105 @@
+"""The report: one HTML file for one or several studies, with everything inside and nothing from the network."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from nars.costs.constraint import short_number
+from nars.files import write_whole
+from nars.reporting.facts.describe import (
+    architecture_strip,
+    differences,
+    differing,
+    duration,
+    limits,
+    recipe_line,
+    recipe_value,
+    shown,
+)
+from nars.reporting.facts.sections import Section, sections_of
+from nars.reporting.facts.sweeps import Sweep
+from nars.reporting.facts.trust import outside_sentence, prediction_sentences, trust_sentences
+from nars.reporting.page.figures import figures_of, front_of_searches
+from nars.reporting.page.strip import HEIGHT, strip_of
+from nars.study.answers import REPORT, Run
+from nars.study.folder import read_study
+
+
+def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
+    """Write the report of the studies in `folders`; returns the file.
+
+    `output` None: into the folder, or where all of several lie. Damaged answers are named in it. UserError if a folder
+    holds no study or its ledger cannot be read.
+    """
+    folders = [Path(folder) for folder in folders]
+    if output is None:
+        output = (folders[0] if len(folders) == 1 else Path(os.path.commonpath(folders))) / REPORT
+    write_whole(output, html_of([section for folder in folders for section in sections_of(read_study(folder))]))
+    return output
+
+
+def html_of(sections: Sequence[Section], *, title: str | None = None, sweep: Sweep | None = None) -> str:
+    """The page; that of a sweep begins with its searches."""
+    figures = {"sweep": front_of_searches(sweep)} if sweep else {}
+    figures |= {f"{name}-{i}": f for i, section in enumerate(sections) for name, f in figures_of(section).items()}
+    environment = Environment(
+        loader=PackageLoader("nars.reporting.page", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "short": short_number,
+        "shown": shown,
+        "duration": duration,
+        "limits": limits,
+        "strip_words": architecture_strip,
+        "recipe_line": recipe_line,
+        "settings": lambda settings: yaml.safe_dump(settings, sort_keys=False),
+    }
+    return environment.get_template("report.html.jinja").render(
+        title=title or ", ".join(section.name for section in sections),
+        sections=sections,
+        damaged=list(dict.fromkeys(line for section in sections for line in section.study.damaged)),
+        sweep=sweep,
+        answers=[row for section in sections for run in section.runs for row in answer_rows(run, section, sections)],
+        runs=[run for section in sections for run in section.runs],
+        trust=trust_sentences,
+        predictions=prediction_sentences,
+        outside=outside_sentence,
+        strip_of=strip_of,
+        strip_height=HEIGHT,
+        figures=figures,
+        figures_json=_json(figures),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def answer_rows(run: Run, section: Section, sections: Sequence[Section]) -> list[dict]:
+    """What the table says of a run's answers; `marked` are the dimensions in which they are not all the same."""
+    marked = differing(run.answers)
+    search = run.summary.constraint if len(sections) == 1 else f"{section.name}: {run.summary.constraint}"
+    return [
+        {
+            "search": search,
+            "rank": rank,
+            "answer": answer,
+            "marked": marked,
+            "recipe": [(key in marked, recipe_value(key, value)) for key, value in answer["recipe"].items()],
+            "differences": differences(answer, run.answers[0]),
+            "command": f"python train.py candidate={run.answer_file(rank)}",
+        }
+        for rank, answer in enumerate(run.answers, start=1)
+    ]
+
+
+def _json(figures: dict) -> Markup:
+    """Figures by name, safe inside a script element."""
+    content = ",".join(f'"{name}":{figure.to_json()}' for name, figure in figures.items())
+    return Markup("{" + content.replace("<", "\\u003c") + "}")

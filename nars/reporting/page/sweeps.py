@@ -1,0 +1,26 @@
+"""The page of a sweep of searches."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from nars.files import write_whole
+from nars.reporting.facts.sections import sections_of
+from nars.reporting.facts.sweeps import Sweep
+from nars.reporting.page.report import html_of, write_report
+from nars.study.answers import REPORT, SUMMARY
+from nars.study.folder import read_study
+
+
+def write_sweep_page(sweep: Sweep, folder: Path) -> Path | None:
+    """Write the page of a sweep's searches and the reports of their studies; None if no job is a search."""
+    answers = {Path(result.folder) for row in sweep.rows for result in row.results}
+    answers = {answer for answer in answers if (answer / SUMMARY).exists()}
+    if not answers:
+        return None
+    sections = []
+    for path in sorted({answer.parents[1] for answer in answers}):
+        write_report([path])
+        study = read_study(path)
+        sections += sections_of(replace(study, runs=tuple(run for run in study.runs if run.folder in answers)))
+    write_whole(folder / REPORT, html_of(sections, title=f"Sweep of {len(answers)} searches", sweep=sweep))
+    return folder / REPORT

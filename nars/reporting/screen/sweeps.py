@@ -1,0 +1,68 @@
+"""A sweep at its end on the terminal: a table, what failed, and where its page is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nars.costs.constraint import short_number
+from nars.errors import UserError
+from nars.reporting.facts.describe import architecture_strip, recipe_line
+from nars.reporting.facts.sweeps import Sweep, sweep_of
+from nars.reporting.tracking.notices import upload_line
+from nars.study.outcomes import Outcome, read_outcomes
+
+
+def show_outcomes(folder: Path) -> bool:
+    """Show how the jobs in a sweep's folder ended, and write the page; whether all ended well. UserError if there are
+    none, or one cannot be read."""
+    outcomes = read_outcomes(folder)
+    if not outcomes:
+        raise UserError(f"{folder}: no job of the sweep left its outcome here; were they given other folders?")
+    finish_sweep(outcomes, folder, Console())
+    return not any(outcome.error for outcome in outcomes)
+
+
+def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
+    """Show the table of a sweep, what failed, and the page of its searches."""
+    sweep = sweep_of(outcomes)
+    if sweep.rows:
+        console.print(_table(sweep))
+    for outcome in sweep.failed:
+        text = f"job {outcome.number} failed ({' '.join(outcome.overrides)}): {outcome.error}"
+        console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
+    if sweep.failed:
+        again = "the same command tries them again and reuses what is finished"
+        console.print(f"{len(sweep.failed)} of {sweep.jobs} jobs failed; {again}", soft_wrap=True)
+    from nars.reporting.page.sweeps import write_sweep_page  # Plotly takes a second
+
+    page = write_sweep_page(sweep, folder)
+    if page is None and sweep.rows:
+        best = max(sweep.rows, key=lambda row: row.accuracy)
+        console.print(f"Best: {best.name}: {best.words}, {best.best.folder}", soft_wrap=True, markup=False)
+    if page is not None:
+        console.print(f"Report of the sweep: {page}", soft_wrap=True, markup=False)
+        for study in sorted({Path(result.folder).parents[1] for row in sweep.rows for result in row.results}):
+            if line := upload_line(study):
+                console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _table(sweep: Sweep) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("job", overflow="fold")
+    if sweep.seeds:
+        table.add_column("seeds", justify="right")
+    title = "predicted" if sweep.predicted else "accuracy"
+    table.add_column(f"{title}, median" if sweep.seeds else title, justify="right")
+    for name in ("MACs", "params"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("stages (width x depth) and recipe" + (", of the best seed" if sweep.seeds else ""))
+    for row in sweep.rows:
+        best = row.best
+        words = Text(architecture_strip(best.architecture) + "\n" + recipe_line(best.recipe))
+        seeds = [str(len(row.results))] if sweep.seeds else []
+        table.add_row(Text(row.name), *seeds, row.words, short_number(best.macs), short_number(best.params), words)
+    return table

@@ -1,0 +1,132 @@
+"""The words and tables of the terminal."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nars.costs.constraint import short_number
+from nars.reporting.facts.describe import architecture_strip, differences, duration, limits, recipe_line
+from nars.reporting.facts.trust import trust_sentences
+from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
+from nars.study.answers import Run
+
+if TYPE_CHECKING:
+    from nars.commands.dry_run import Plan  # imports torch
+
+ROWS = 5  # answers shown; the report has all of them
+
+
+def print_round(console: Console, done: Round, history: History) -> None:
+    """What a round gave, in one or two lines."""
+    trained = [r for r in done.records if r.status != "failed"]
+    accuracies = [r.accuracy_at(history.epoch) for r in trained]
+    notes = [f"{sum(r.status == status for r in done.records)} {status}" for status in ("diverged", "failed")]
+    notes = [note for note in notes if not note.startswith("0 ")]
+    console.print(
+        f"round {done.number}: {len(trained)} candidates, accuracy after epoch {history.epoch} "
+        f"{min(accuracies):.3f} to {max(accuracies):.3f}" + (f" ({', '.join(notes)})" if notes else "")
+    )
+    pairs = predicted_against_measured(done, history.epoch)
+    if pairs:
+        agreement = rank_agreement(*map(_column(pairs), (0, 1)))
+        console.print(
+            f"  predicted before training: Kendall tau {_shown(agreement['kendall_tau'])}, "
+            f"mean error {agreement['mean_absolute_error']:.3f}"
+        )
+    elif history.correlations:
+        shown = ", ".join(_shown(c) for c in history.correlations)
+        console.print(
+            f"  rank correlation with the final accuracy by epoch: {shown} -> later trainings stop at epoch "
+            f"{history.epoch}"
+        )
+
+
+def _column(pairs: Sequence[tuple[float, float]]):
+    import numpy as np
+
+    return lambda i: np.array([pair[i] for pair in pairs])
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"
+
+
+def print_plan(console: Console, plan: "Plan") -> None:
+    """What a dry run says: the candidates of the next round, and how long it and the rounds after it would take."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("candidate", "MACs", "params", "training"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("stages (width x depth) and recipe")
+    for job in plan.jobs:
+        words = Text(architecture_strip(job.architecture) + "\n" + recipe_line(job.recipe))
+        takes = "reused" if job.key in plan.known else duration(plan.seconds(job))
+        table.add_row(job.candidate.name, short_number(job.macs), short_number(job.params), takes, words)
+    console.print(table)
+    new = [plan.seconds(job) for job in plan.jobs if job.key not in plan.known]
+    lines = [
+        f"Round {plan.number} would train {len(new)} candidates for {plan.epochs} epochs and reuse {len(plan.known)}: "
+        f"{duration(sum(new))} of training ({plan.measured})."
+    ]
+    later = plan.later * sum(new) / len(new)
+    if plan.later:
+        lines.append(f"The rounds after it would train {plan.later} more: at most {duration(later)}.")
+    if plan.workers:  # a round waits for its last training
+        at_a_time = min(plan.workers, len(new))
+        share = duration((sum(new) + later) / at_a_time)
+        lines.append(f"With {at_a_time} at a time (executor.workers={plan.workers}) all that takes about {share}.")
+    console.print(" ".join(lines), highlight=False, markup=False)
+
+
+def print_answer_line(console: Console, run: Run) -> None:
+    """The best pair in one line, for one of many searches."""
+    best, work = run.answers[0], run.summary.work
+    trained = f" (trained {work.trained}, reused {work.reused})" if work else ""
+    console.print(
+        f"{limits(run.summary.constraint)}: predicted {predicted(best)}, {short_number(best['macs'])} MACs, "
+        f"{short_number(best['params'])} params{trained}: {run.answer_file(1)}",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+
+
+def predicted(answer: Mapping) -> str:
+    """The predicted accuracy and its standard deviation."""
+    return f"{answer['predicted_accuracy']:.3f} ± {answer['predicted_std']:.3f}"
+
+
+def print_answer(console: Console, run: Run, report: Path) -> None:
+    """The last screen: the answer, how far to trust it, files, the next command; at most 25 lines of 80 columns."""
+    console.print(_answers(run))
+    console.print(" ".join(trust_sentences(run)), markup=False)
+    console.print(f"Report: {report}", soft_wrap=True, markup=False)
+    console.print(
+        f"Train the best pair on: python train.py candidate={shlex.quote(str(run.answer_file(1)))}",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _answers(run: Run) -> Table:
+    """The best pair in full, the next ones by what they do otherwise."""
+    classes = run.answers[0].get("num_classes")  # answers of older versions do not say
+    counted = f", {classes:,} classes" if classes else ""
+    title = f"Best architecture-recipe pairs {limits(run.summary.constraint)}{counted}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("#", "predicted", "MACs", "params"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("stages (width x depth) and recipe, differences", overflow="fold")
+    best = run.answers[0]
+    for rank, answer in enumerate(run.answers[:ROWS], start=1):
+        if rank == 1:
+            words = Text(architecture_strip(answer["architecture"]) + "\n" + recipe_line(answer["recipe"]))
+        else:
+            words = Text(", ".join(differences(answer, best)), no_wrap=True, overflow="ellipsis")
+        table.add_row(str(rank), predicted(answer), short_number(answer["macs"]), short_number(answer["params"]), words)
+    return table

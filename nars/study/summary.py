@@ -1,0 +1,166 @@
+"""What a search writes down of itself: `search.yaml`, from which reports are made without running anything."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+from pydantic import ConfigDict, Field
+
+from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
+from nars.settings import Settings, parse
+from nars.study import provenance
+
+
+class Summary(Settings):
+    """Base: what older or newer versions wrote beside the known keys is passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Agreement(Summary):
+    """How predictions agree with measurements; None where it is undefined."""
+
+    candidates: int
+    kendall_tau: float | None
+    spearman: float | None
+    mean_absolute_error: float | None
+
+
+class CandidateSummary(Summary):
+    """One candidate of a round: `accuracy` after the early-stop epoch, `predicted` before training if it was."""
+
+    key: str
+    status: str
+    macs: float
+    params: float
+    accuracy: float | None = None
+    predicted: float | None = None
+
+
+class RoundSummary(Summary):
+    """One round; its candidates were asked to train for `epochs` epochs."""
+
+    round: int
+    epochs: int
+    candidates: tuple[CandidateSummary, ...]
+    agreement: Agreement | None = None
+
+
+class EarlyStop(Summary):
+    """The epoch after which trainings stop, and round one's rank correlation with the end after each epoch."""
+
+    epoch: int
+    correlation_by_epoch: tuple[float | None, ...]
+
+
+class Work(Summary):
+    """What a run trained (failed ones not counted) and reused, and how many of its candidates failed or diverged;
+    why the first one failed."""
+
+    trained: int
+    reused: int
+    failed: int
+    failure: str | None = None
+    diverged: int
+    training_seconds: float
+
+
+class GenerationSummary(Summary):
+    """One generation of the evolution, see `nars.search.evolution.Generation`."""
+
+    best: float
+    mean: float
+    size: int
+    evaluated: int
+    infeasible: int
+    duplicates: int
+
+
+class FrontPoint(Summary):
+    """A pair on the predicted Pareto front."""
+
+    macs: float
+    params: float
+    predicted_accuracy: float
+
+
+class SearchSummary(Summary):
+    """All that one run of `search.py` measured on the way. `importance`: dimension -> mean absolute change of the
+    predicted accuracy when it is shuffled; `front`: the predicted Pareto front over MACs."""
+
+    constraint: str
+    command: str | None = None
+    git_commit: str | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    machine: str | None = None
+    started: str | None = None
+    seconds: float | None = None
+    work: Work | None = None
+    early_stop: EarlyStop
+    held_out_ranking: Agreement
+    rounds: tuple[RoundSummary, ...]
+    generations: tuple[GenerationSummary, ...] = ()
+    front: tuple[FrontPoint, ...] = ()
+    importance: dict[str, float] = Field(default_factory=dict)
+    settings: dict
+
+
+def summary_of(
+    history: History,
+    *,
+    constraint: str,
+    settings: Mapping,
+    started: datetime,
+    work: Mapping,
+    generations: Sequence[Mapping] = (),
+    front: Sequence[Mapping] = (),
+    importance: Mapping[str, float] = {},
+) -> SearchSummary:
+    """The summary of a run so far; `work` holds trained, reused and training_seconds."""
+    records = [record for r in history.rounds for record in r.records]
+    statuses = [record.status for record in records]
+    failure = next((record.reason for record in records if record.status == "failed"), None)
+    values = {
+        "constraint": constraint,
+        "command": provenance.command_line(),
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(started.tzinfo) - started).total_seconds(), 1),
+        "work": {
+            **work,
+            "failed": statuses.count("failed"),
+            "failure": failure,
+            "diverged": statuses.count("diverged"),
+        },
+        "early_stop": {"epoch": history.epoch, "correlation_by_epoch": list(history.correlations)},
+        "held_out_ranking": rank_agreement(*history.held_out()),
+        "rounds": [_round(r, history.epoch) for r in history.rounds],
+        "generations": [dict(generation) for generation in generations],
+        "front": [dict(point) for point in front],
+        "importance": dict(importance),
+        "settings": dict(settings),
+    }
+    return parse(SearchSummary, values, where="summary")
+
+
+def _round(r: Round, epoch: int) -> dict:
+    candidates = [
+        {
+            "key": record.key,
+            "status": record.status,
+            "macs": record.macs,
+            "params": record.params,
+            "accuracy": None if record.status == "failed" else record.accuracy_at(epoch),
+            "predicted": None if r.predicted is None else round(float(r.predicted[i]), 6),
+        }
+        for i, record in enumerate(r.records)
+    ]
+    pairs = predicted_against_measured(r, epoch)
+    return {
+        "round": r.number,
+        "epochs": r.epochs,
+        "agreement": rank_agreement(*np.array(pairs).T) if pairs else None,
+        "candidates": candidates,
+    }

@@ -1,0 +1,1 @@
+"""One training, from a job to a record."""

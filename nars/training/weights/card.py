@@ -1,0 +1,91 @@
+"""The card of trained weights: a YAML file beside them with all one must know to use them; a candidate file too."""
+
+from pathlib import Path
+
+import yaml
+from torch import nn
+
+from nars.candidates import load_architecture, read_yaml
+from nars.data import ImageData
+from nars.errors import UserError
+from nars.files import write_whole
+from nars.networks.architectures import architecture_of, image_size, network_of
+from nars.records import Record
+from nars.training.job import TrainingJob
+from nars.training.weights.accuracy import measure_accuracy
+from nars.training.weights.files import load_weights
+
+WEIGHTS = "weights.safetensors"
+IN_TIMM = ("fbnetv3_d", "fbnetv3_g")  # timm has fbnetv3_b too, but pads two of its convolutions otherwise than released
+
+
+def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) -> dict:
+    """The card of a finished training's best `weights`, with the accuracy measured from the file."""
+    architecture = architecture_of(job.architecture)
+    side = image_size(architecture, job.protocol)
+    network = network_of(architecture, num_classes=data.num_classes)
+    load_weights(network, weights)
+    loader = data.val_loader(image_size=side, batch_size=job.protocol.batch_size, workers=job.trainer.loader_workers)
+    accuracy = measure_accuracy(
+        network,
+        loader,
+        normalise=data.normalise(),
+        outputs=range(data.num_classes),
+        accelerator=job.trainer.accelerator,
+    )
+    return {
+        **record.candidate.to_dict(),
+        **vars(accuracy),
+        "epoch": record.accuracies.index(max(record.accuracies)) + 1,
+        "epochs": len(record.accuracies),
+        "seconds": record.seconds,
+        "macs": job.macs,
+        "params": job.params,
+        "resolution": architecture.resolution,
+        "image_size": side,
+        "num_classes": data.num_classes,
+        "classes": list(data.class_names),
+        "training": job.training,
+        "seed": job.seed,
+        "versions": record.versions,
+        "weights": WEIGHTS,
+        "load": _load_line(job.architecture, data.num_classes),
+    }
+
+
+def write_card(weights: Path, card: dict) -> None:
+    """Write the card of `weights` beside them."""
+    write_whole(_path(weights), yaml.safe_dump(card, sort_keys=False))
+
+
+def remove_card(weights: Path) -> None:
+    """Remove the card beside `weights`, because these are about to be others."""
+    _path(weights).unlink(missing_ok=True)
+
+
+def read_card(weights: Path) -> dict | None:
+    """The card that lies beside `weights`, or None."""
+    return read_yaml(_path(weights)) if _path(weights).is_file() else None
+
+
+def load_trained(weights: Path | str) -> nn.Module:
+    """The network of `weights` and their card, in evaluation mode."""
+    card = read_card(Path(weights))
+    if card is None:
+        raise UserError(f"weights={weights}: no card.yaml beside them")
+    network = network_of(architecture_of(card["architecture"]), num_classes=card["num_classes"])
+    load_weights(network, Path(weights))
+    return network.eval()
+
+
+def _path(weights: Path) -> Path:
+    return weights.with_name("card.yaml")
+
+
+def _load_line(architecture: dict, num_classes: int) -> str:
+    """Python that gives the network with its weights: timm's own where timm knows the network by name."""
+    names = [name for name in IN_TIMM if load_architecture(name) == architecture]
+    names += [architecture["timm"]] if "timm" in architecture else []
+    if names:
+        return f"timm.create_model('{names[0]}', num_classes={num_classes}, checkpoint_path='{WEIGHTS}')"
+    return f"nars.training.weights.card.load_trained('{WEIGHTS}')"

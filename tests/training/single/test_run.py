@@ -1,0 +1,182 @@
+"""One training: it learns, it is decided by its job, and its record says what happened."""
+
+import json
+
+import pytest
+import torch
+
+from nars.data import open_data
+from nars.networks.architectures import image_size
+from nars.settings import DigitsSettings, ProtocolSettings, TrainerSettings
+from nars.spaces.architecture import Architecture
+from nars.training.job import training_identity
+from nars.training.single.optimization import base_lr, lr_factor
+from nars.training.single.run import run_training
+
+EVERYTHING_RANDOM = {"dropout": 0.3, "stochastic_depth": 0.3, "mixup": 0.4}
+
+
+def accuracy(network: torch.nn.Module, side: int = 32) -> float:
+    """Top-1 fraction on the digits' validation images, counted here."""
+    right = total = 0
+    data = open_data(DigitsSettings(name="digits"))
+    with torch.no_grad():
+        for images, labels in data.val_loader(image_size=side, batch_size=32):
+            right += int((network.eval()(data.normalise()(images)).argmax(1) == labels).sum())
+            total += len(labels)
+    assert total == 360
+    return right / total
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("optimizer", "ema"), [("rmsprop", True), ("sgd", False)])
+def test_a_small_network_learns_the_digits(make_job, tmp_path, optimizer, ema):
+    told = []
+    job = make_job(tmp_path, recipe={"optimizer": optimizer, "ema": ema}, protocol={"epochs": 3, "steps_per_epoch": 60})
+    record, module = run_training(job, on_epoch=lambda *epoch: told.append(epoch))
+    assert record.status == "finished"
+    assert record.epochs == len(record.accuracies) == 3
+    assert record.accuracies[-1] > 0.4  # ten classes: chance is 0.1
+    assert record.accuracies[-1] > record.accuracies[0]
+    assert told == list(enumerate(record.accuracies, start=1))
+    lines = [json.loads(line) for line in (tmp_path / "epochs.jsonl").read_text().splitlines()]
+    assert lines == [{"epoch": epoch, "accuracy": value} for epoch, value in told]
+    assert (record.key, record.seed, record.macs, record.params) == (job.key, job.seed, job.macs, job.params)
+    assert record.candidate == job.candidate
+    assert record.training == job.training
+    assert 0 < record.seconds < 300
+    assert record.versions == {"torch": torch.__version__.split("+")[0]}
+    assert accuracy(module.evaluated_network) == pytest.approx(record.accuracies[-1])
+    assert (module.evaluated_network is module.network) == (not ema)
+
+
+def test_averaged_weights_are_what_is_evaluated(make_job, tmp_path):
+    """A slow average lags behind the network, so their accuracies differ; the record holds the average's."""
+    record, module = run_training(make_job(tmp_path, protocol={"epochs": 1, "steps_per_epoch": 40, "ema_decay": 0.999}))
+    assert accuracy(module.ema.module) == pytest.approx(record.accuracies[0])
+    assert accuracy(module.network) != pytest.approx(record.accuracies[0])
+
+
+def test_weights_are_averaged_after_every_step(make_job, tmp_path):
+    """By hand, over three steps: a decay of 1 - (1 + step)^(-2/3), which the protocol's 0.5 limits. Buffers too."""
+    states = []
+    for steps in (1, 2, 3):
+        protocol = {"epochs": 1, "steps_per_epoch": steps, "warmup_epochs": 0, "ema_decay": 0.5}
+        _, module = run_training(make_job(tmp_path, protocol=protocol))
+        states.append(module.network.state_dict())
+    average = module.ema.module.state_dict()
+    decays = [min(0.5, 1 - (1 + step) ** (-2 / 3)) for step in range(3)]
+    assert decays == pytest.approx([0, 0.37, 0.5], abs=0.001)
+    moved = 0
+    for name, value in average.items():
+        if value.is_floating_point():
+            expected = torch.zeros_like(value)
+            for decay, state in zip(decays, states, strict=True):
+                expected = decay * expected + (1 - decay) * state[name]
+            torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
+            moved += not torch.equal(states[0][name], states[2][name])
+    assert moved > 20
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "sgd"])
+def test_a_shorter_training_is_the_beginning_of_a_longer_one(make_job, tmp_path, optimizer):
+    """To the bit, with everything random in a recipe, whatever was drawn before."""
+    recipe = EVERYTHING_RANDOM | {"optimizer": optimizer}
+    data = {"steps_per_epoch": 8, "augmentation": "standard"}
+    records = {}
+    for epochs in (3, 1):
+        torch.manual_seed(epochs)
+        torch.rand(epochs)
+        records[epochs] = run_training(make_job(tmp_path, recipe=recipe, protocol=data | {"epochs": epochs}))
+    assert records[1][0].accuracies == records[3][0].accuracies[:1]
+    assert len(set(records[3][0].accuracies)) > 1
+    again, module = run_training(make_job(tmp_path, recipe=recipe, protocol=data | {"epochs": 3}))
+    assert again.accuracies == records[3][0].accuracies
+    for mine, theirs in zip(module.state_dict().values(), records[3][1].state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_another_seed_is_another_training(make_job, tmp_path):
+    weights = [run_training(make_job(tmp_path, seed=seed))[1].network.classifier.weight for seed in (0, 1)]
+    assert not torch.equal(*weights)
+
+
+@pytest.mark.parametrize("key", ["mixup", "dropout", "stochastic_depth", "weight_decay", "lr"])
+def test_every_number_of_a_recipe_changes_the_training(make_job, smallest, tmp_path, key):
+    *stages, last = smallest["stages"]
+    deeper = smallest | {"stages": [*stages, last | {"depth": 2}]}  # a block with a skip, which can be dropped
+    jobs = [make_job(tmp_path, recipe={key: value}, architecture=deeper) for value in (0.01, 0.5)]
+    outcomes = [run_training(job)[1].network.classifier.weight.detach() for job in jobs]
+    assert not torch.equal(*outcomes)
+
+
+def test_label_smoothing_changes_the_training(make_job, tmp_path):
+    protocols = ({}, {"label_smoothing": 0.2})
+    outcomes = [run_training(make_job(tmp_path, protocol=p))[1].network.classifier.weight.detach() for p in protocols]
+    assert not torch.equal(*outcomes)
+
+
+def test_the_rate_follows_the_schedule_step_by_step(make_job, tmp_path):
+    job = make_job(tmp_path, protocol={"epochs": 3, "steps_per_epoch": 4, "lr_decay": 0.5, "warmup_epochs": 1})
+    _, module = run_training(job)
+    expected = base_lr(module.recipe, job.protocol) * lr_factor(12, 4, job.protocol)
+    for group in module.trainer.optimizers[0].param_groups:
+        assert group["lr"] == pytest.approx(expected)
+    assert module.trainer.global_step == 12
+
+
+def test_an_epoch_is_no_longer_than_the_images_last(make_job, tmp_path):
+    """1437 images in batches of 512 are two whole batches."""
+    job = make_job(tmp_path, protocol={"epochs": 1, "steps_per_epoch": 100, "batch_size": 512})
+    _, module = run_training(job)
+    assert module.steps_per_epoch == module.trainer.global_step == 2
+
+
+def test_a_divergence_is_a_record(make_job, tmp_path):
+    job = make_job(tmp_path, recipe={"optimizer": "sgd", "lr": 1e30}, protocol={"epochs": 5})
+    record, module = run_training(job)
+    assert record.status == "diverged"
+    assert record.accuracies == ()
+    assert record.epochs == 5
+    assert module.trainer.current_epoch <= 1  # it does not go on
+    assert (tmp_path / "epochs.jsonl").read_text() == ""
+    assert all(record.answers(epochs) for epochs in (1, 5, 100))
+
+
+def test_a_divergence_keeps_the_epochs_before_it(make_job, tmp_path):
+    """A weight decay so large that every step multiplies the weights, until they overflow."""
+    recipe = {"optimizer": "sgd", "weight_decay": 3e4}
+    told = []
+    job = make_job(tmp_path, recipe=recipe, protocol={"epochs": 9})
+    record, _ = run_training(job, on_epoch=lambda *epoch: told.append(epoch))
+    assert record.status == "diverged"
+    assert 1 <= len(record.accuracies) < 9
+    assert told == list(enumerate(record.accuracies, start=1))
+    assert len((tmp_path / "epochs.jsonl").read_text().splitlines()) == len(record.accuracies)
+    shorter, _ = run_training(make_job(tmp_path, recipe=recipe, protocol={"epochs": len(record.accuracies)}))
+    assert shorter.status == "finished"
+    assert shorter.accuracies == record.accuracies
+
+
+def test_image_sizes_are_scaled_resolutions(smallest):
+    architecture = Architecture.from_dict(smallest | {"resolution": 248})
+    protocol = ProtocolSettings(epochs=1, batch_size=8)
+    assert image_size(architecture, protocol) == 248
+    assert image_size(architecture, protocol.model_copy(update={"image_scale": 0.5})) == 124
+    assert image_size(architecture, protocol.model_copy(update={"image_scale": 0.01})) == 32
+
+
+def test_what_decides_a_training_is_in_its_identity_and_the_epochs_are_not():
+    data, other = open_data(DigitsSettings(name="digits")), open_data(DigitsSettings(name="digits", seed=1))
+    protocol, trainer = ProtocolSettings(epochs=4, batch_size=16), TrainerSettings()
+
+    def identity(data=data, protocol=protocol, **trainer_keys):
+        return training_identity(data, protocol, trainer.model_copy(update=trainer_keys))
+
+    assert identity() == json.loads(json.dumps(identity()))
+    assert identity() == identity(protocol=protocol.model_copy(update={"epochs": 9}))
+    assert identity() == identity(accelerator="cpu", loader_workers=3)
+    assert identity() != identity(precision="bf16-mixed")
+    assert identity() != identity(data=other)
+    for key, value in {"batch_size": 32, "lr_decay": 0.9, "image_scale": 0.5, "augmentation": "none"}.items():
+        assert identity() != identity(protocol=protocol.model_copy(update={key: value}))
