@@ -1,27 +1,70 @@
 """Files written whole or not at all; short digests of files and of contents."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+NOT_SUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+NAME_PART = 32  # characters of a file's name in that of the temporary one, which may be no longer than names may be
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write so that a reader sees the old file or the new one, never a part, even if the power fails; makes the
     folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:NAME_PART]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+            sync(file)
+        with suppress(OSError):  # some disks have no permissions, or let nobody change them
+            os.chmod(temporary, 0o644)
+        replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with suppress(OSError):
+            os.unlink(temporary)
         raise
+
+
+def sync(file) -> None:
+    """Wait until an open file is on disk, where the file system can tell; OSError if it cannot get there."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
+
+
+def replace(temporary: str | Path, path: Path) -> None:
+    """Give a temporary file its name, at once where the file system can; where it cannot put a file in the place of
+    another, the content is copied."""
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED | {errno.EEXIST}:
+            raise
+        shutil.copyfile(temporary, path)
+        os.unlink(temporary)
+
+
+def new_folder(path: Path) -> Path:
+    """A folder that was made by this call alone: `path`, or with the first number that is free, `path-2` and so on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number, folder = 1, path
+    while True:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+            folder = path.with_name(f"{path.name}-{number}")
+        else:
+            return folder
 
 
 def digest(path: Path) -> str:

@@ -1,25 +1,27 @@
 """The ledger: one JSON line per finished training, the only state of a search.
 
-Appending locks, repairs a torn last line and syncs to disk. A record's key is the content of candidate, protocol,
-data and seed, so that the same training is never run twice, in this run or the next.
+A record's key is the content of candidate, protocol, data and seed, so that the same training is never run twice, in
+this run or the next.
 """
 
-import json
+import logging
 import math
-import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from nars.errors import UserError
 from nars.files import content_key
+from nars.json_lines import Line, NewLines, append_line, parse_object, whole_objects
 from nars.settings import Settings
 from nars.spaces.candidate import Candidate
 
 SCHEMA = 1
+BEGIN = '{"schema"'  # of every record's line
+LOG = logging.getLogger(__name__)
 
 
 class Record(Settings):
@@ -79,10 +81,10 @@ def curve_so_far(path: Path) -> tuple[float, ...]:
     """Accuracies of the finished epochs in a training's epochs.jsonl, none if there is none; a line torn by a kill is
     left out."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_bytes().splitlines()
     except OSError:
         return ()
-    return tuple(json.loads(line)["accuracy"] for line in lines if line.endswith("}"))
+    return tuple(epoch["accuracy"] for epoch in map(parse_object, lines) if epoch is not None)
 
 
 class Ledger:
@@ -91,9 +93,7 @@ class Ledger:
     def __init__(self, path: Path):
         self.path = Path(path)
         self._records: dict[str, Record] = {}
-        self._lock = FileLock(f"{self.path}.lock")
-        self._bytes_read = 0
-        self._lines_read = 0
+        self._lines = NewLines(self.path)
         self.refresh()
 
     def __len__(self) -> int:
@@ -112,33 +112,24 @@ class Ledger:
         return record if record is not None and record.answers(epochs) else None
 
     def refresh(self) -> list[Record]:
-        """Read the lines that were appended since the last time, by any process; returns their records."""
-        if not self.path.exists():
-            return []
+        """Read what was appended since the last time, by any process; returns the records.
+
+        What was torn (a process was killed while it wrote, a disk was full) is passed over with a warning, what this
+        version cannot read is refused.
+        """
         try:
-            with open(self.path, "rb") as file:
-                file.seek(self._bytes_read)
-                lines = file.read().split(b"\n")
+            lines = self._lines.read()
         except OSError as error:
             raise UserError(f"{self.path}: cannot read the ledger: {error.strerror}") from error
-        lines.pop()  # what follows the last newline: nothing, or a line that is being written or was torn by a kill
-        records = [self._parse(line, n) for n, line in enumerate(lines, start=self._lines_read + 1) if line.strip()]
+        records = [record for line in lines for record in self._parse(line)]
         for record in records:
             self._keep(record)
-        self._bytes_read += sum(len(line) + 1 for line in lines)
-        self._lines_read += len(lines)
         return records
 
     def append(self, record: Record) -> None:
         """Write one record and wait until it is on disk; UserError if the file cannot be written."""
-        line = json.dumps(record.model_dump(mode="json", by_alias=True, exclude_none=True), allow_nan=False) + "\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._lock, open(self.path, "ab+") as file:
-                _repair_torn_line(file)
-                file.write(line.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            append_line(self.path, record.model_dump(mode="json", by_alias=True, exclude_none=True))
         except OSError as error:
             raise UserError(
                 f"{self.path}: cannot write a record: {error.strerror}; free space or fix permissions, then "
@@ -151,37 +142,44 @@ class Ledger:
         if known is None or record.known_epochs > known.known_epochs:
             self._records[record.key] = record
 
-    def _parse(self, line: bytes, number: int) -> Record:
-        where = f"{self.path} line {number}"
+    def _parse(self, line: Line) -> list[Record]:
+        """The record of a line; of one that is torn, the records that are whole in it."""
         try:
-            version = json.loads(line).get("schema")
-        except (ValueError, AttributeError):
-            raise UserError(f"{where}: not a record; remove this line or move the file away") from None
-        if version != SCHEMA:
-            raise UserError(
-                f"{where}: ledger schema {version}, this version reads schema {SCHEMA}; "
-                "use another study=... or move the file away"
-            )
-        try:
-            return Record.model_validate_json(line)
+            return [Record.model_validate_json(line.text)]
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            path = ".".join(str(part) for part in problem["loc"])
-            raise UserError(f"{where}: {path}: {problem['msg']}; remove this line or move the file away") from None
+            content = parse_object(line.text)
+            if content is not None:
+                raise UserError(f"{self.path} line {line.number}: {_refusal(content, error)}") from None
+        whole = [text for text in whole_objects(line.text, begin=BEGIN) if _is_record(text)]
+        _say_passed_over(self.path, line.number, len(line.text) - sum(map(len, whole)))
+        return [Record.model_validate_json(text) for text in whole]
 
 
-def _repair_torn_line(file) -> None:
-    """Cut off what a killed writer left after the last newline."""
-    size = file.seek(0, os.SEEK_END)
-    position = size
-    while position > 0:
-        start = max(0, position - 65536)
-        file.seek(start)
-        newline = file.read(position - start).rfind(b"\n")
-        if newline >= 0:
-            position = start + newline + 1
-            break
-        position = start
-    if position < size:
-        file.truncate(position)
-    file.seek(0, os.SEEK_END)
+def _is_record(text: str) -> bool:
+    try:
+        Record.model_validate_json(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def _refusal(content: dict, error: ValidationError) -> str:
+    version = content.get("schema")
+    if version != SCHEMA:
+        return (
+            f"ledger schema {version}, this version reads schema {SCHEMA}; use another study=... or move the file away"
+        )
+    problem = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in problem["loc"])
+    return f"{path}: {problem['msg']}; remove this line or move the file away"
+
+
+@cache  # several readers of one process say it once
+def _say_passed_over(path: Path, number: int, size: int) -> None:
+    LOG.warning(
+        "%s line %d: passed over %d bytes that are no whole record, as a process leaves them that is killed while it "
+        "writes; what they were to record is trained again",
+        path,
+        number,
+        size,
+    )

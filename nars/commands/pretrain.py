@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from filelock import FileLock
 from rich.console import Console
 
 from nars.costs.statistics import costs
 from nars.files import content_key
+from nars.leases import turn
 from nars.predictor.predictor import Predictor
 from nars.reporting.screen.progress import ProgressDisplay
 from nars.reporting.tracking.notices import Notices
@@ -38,7 +38,7 @@ def pretrained_predictor(
     path = folder / f"encoder-{content_key(content)}.safetensors"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # of searches at the same time one pretrains
+        with turn(path.with_suffix(".claim")):  # of searches at the same time one pretrains
             if not path.exists():
                 return _pretrain(
                     settings, space, path, num_classes=num_classes, seed=seed, progress=progress, wandb=wandb

@@ -6,7 +6,6 @@ follows from (seed, epoch).
 """
 
 import logging
-import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from nars.errors import UserError
+from nars.files import replace, sync
 from nars.training.job import temporary_of
 
 SCHEMA = 1  # of the state: a change of what a training keeps makes older files unusable
@@ -60,8 +60,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             with open(temporary, "wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+                sync(file)
+            replace(temporary, path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise UserError(
