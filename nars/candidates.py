@@ -11,22 +11,24 @@ from nars.networks.timm_models import timm_architecture
 from nars.spaces.candidate import Candidate
 from nars.spaces.recipe import Recipe
 
-FOLDER = Path(__file__).parents[1] / "conf" / "candidates"
+CONF = Path(__file__).parents[1] / "conf"
+FOLDER = CONF / "candidates"
 
 
 def load_candidate(name: str, recipe: Mapping | None = None) -> Candidate:
     """The candidate of a YAML file, of a name in conf/candidates, or of `timm:<model>`; keys of `recipe` replace its
-    own. UserError if there is none, it is invalid, or a recipe key is missing."""
+    own, and those in neither are neutral. UserError if there is none, it is invalid, or a key without a neutral value
+    is missing."""
     architecture, own = _load(name)
     merged = own | dict(recipe or {})
-    missing = [key for key in Recipe.model_fields if key not in merged]
+    missing = [key for key in Recipe.required() if key not in merged]
     if missing and name.startswith("timm:"):
+        needed = " and ".join(f"recipe.{key}=..." for key in Recipe.required())
         raise UserError(
-            f"candidate={name} has no recipe of its own: give recipe=middle, or recipe.{missing[0]}=... and all others "
+            f"candidate={name} has no recipe of its own: give recipe=middle, or at least {needed} "
             f"(missing: {', '.join(missing)})"
         )
-    Recipe.from_dict(merged, where=f"{name}: recipe")
-    return Candidate(architecture=architecture, recipe=merged)
+    return Candidate(architecture=architecture, recipe=Recipe.from_dict(merged, where=f"{name}: recipe").to_dict())
 
 
 def predicted_accuracy(name: str) -> float | None:
@@ -50,9 +52,20 @@ def _load(name: str) -> tuple[dict, dict]:
         raise UserError(
             f"candidate={name}: no such file; give a best-N.yaml of a search, timm:<model name>, or one of {published}"
         )
-    candidate = Candidate.from_dict(read_yaml(path), where=str(path))
-    architecture_of(candidate.architecture, where=f"{path}: architecture")
-    return candidate.architecture, candidate.recipe
+    values = read_yaml(path)
+    if isinstance(values.get("recipe"), str):
+        values["recipe"] = _recipe_named(values["recipe"], where=str(path))
+    candidate = Candidate.from_dict(values, where=str(path))
+    return architecture_of(candidate.architecture, where=f"{path}: architecture").to_dict(), candidate.recipe
+
+
+def _recipe_named(name: str, *, where: str) -> dict:
+    """What a file of conf/recipe says."""
+    paths = {file.stem: file for file in CONF.glob("recipe/*.yaml") if file.stem != "candidate"}
+    if name not in paths:
+        names = ", ".join(sorted(paths))
+        raise UserError(f"{where}: recipe: {name} is not in conf/recipe; give the recipe's keys, or one of {names}")
+    return read_yaml(paths[name])
 
 
 def read_yaml(path: Path) -> dict:

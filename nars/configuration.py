@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from nars.errors import UserError, disk_error
-from nars.settings import SettingsType, parse
+from nars.settings import RecipeOverrides, SettingsType, parse
 
 CONF = Path(__file__).parents[1] / "conf"
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # for Hydra's own folders; ours are settings
+# For conf/train.yaml, so that recipe.lr=... may be given; Hydra refuses keys that a configuration does not have.
+ConfigStore.instance().store(name="recipe_keys", package="recipe", node=dict.fromkeys(RecipeOverrides.model_fields))
 # Presets of launchers are meant to have the names of their plugins. Here, because processes of joblib warn too.
 warnings.filterwarnings("ignore", message=r"\s*'hydra/(launcher|sweeper)/.*' is validated against ConfigStore")
 

@@ -74,7 +74,7 @@ class Record(Settings):
 
 def training_key(candidate: Candidate, training: Mapping, seed: int) -> str:
     """Key of the training of `candidate`; `training` holds everything else that decides its outcome but the epochs."""
-    return content_key({"candidate": candidate.to_dict(), "training": dict(training), "seed": seed})
+    return content_key({"candidate": candidate.checked().to_dict(), "training": dict(training), "seed": seed})
 
 
 def curve_so_far(path: Path) -> tuple[float, ...]:

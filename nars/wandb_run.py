@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from nars.settings import WandbSettings
+from nars.settings import Recipe, WandbSettings
 
 INIT_SECONDS = 30  # to wait for the server
 FINISH_SECONDS = 60  # to wait for uploads at the end of a run; what is left can be synced
@@ -185,10 +185,11 @@ def scalars(values: Mapping, prefix: str = "") -> dict:
 
 
 def candidate_scalars(candidate: Mapping) -> dict:
-    """The choices of a candidate as flat keys: `recipe/lr`, `arch/resolution`, `arch/stage3/expansion_first`."""
+    """The choices of a candidate as flat keys: `recipe/lr`, `arch/resolution`, `arch/stage3/expansion_first`; recipe
+    keys also where they are neutral, so that charts compare all."""
     architecture = dict(candidate["architecture"])
     stages = architecture.pop("stages", ())
-    flat = scalars(candidate["recipe"], "recipe/") | scalars(architecture, "arch/")
+    flat = scalars(Recipe.neutral() | dict(candidate["recipe"]), "recipe/") | scalars(architecture, "arch/")
     for i, stage in enumerate(stages, start=1):
         flat |= scalars(stage, f"arch/stage{i}/")
     return flat

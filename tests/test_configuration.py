@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -13,7 +14,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from nars.candidates import load_candidate
 from nars.configuration import run_script, settings_from
 from nars.errors import UserError
-from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
+from nars.settings import (
+    PrepareSettings,
+    PretrainScriptSettings,
+    Recipe,
+    RecipeOverrides,
+    SearchSettings,
+    TrainSettings,
+)
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.recipe import recipe_space
 
@@ -292,6 +300,40 @@ def test_help_of_preparing_names_its_keys():
     text = help_of("prepare_data")
     for key in ("data", *set(PrepareSettings.model_fields) - {"data"}):
         assert f"\n{key} " in text or f"\n  {key} " in text, key
+
+
+def test_every_recipe_key_may_be_given():
+    assert composed("train").recipe == dict.fromkeys(Recipe.model_fields)
+    values = Recipe(lr=0.5, optimizer="sgd").model_dump() | {"ema": True}
+    for key in Recipe.model_fields:
+        value = values.get(key, Recipe.neutral().get(key))
+        assert settings_of("train", f"recipe.{key}={value}").recipe == RecipeOverrides(**{key: value})
+
+
+def test_the_middle_recipe_names_only_what_it_changes():
+    values = yaml.safe_load((CONF / "recipe/middle.yaml").read_text())
+    assert {key for key, neutral in Recipe.neutral().items() if values.get(key) == neutral} == set()
+    assert load_candidate("timm:resnet18", values).recipe == Recipe.from_dict(values).to_dict()
+
+
+def test_a_candidate_may_name_its_recipe(tmp_path):
+    file = tmp_path / "mine.yaml"
+    values = load_candidate("fbnetv3_a").to_dict()
+    middle = yaml.safe_load((CONF / "recipe/middle.yaml").read_text())
+    for recipe, wanted in (("middle", middle), ({"lr": 1, "optimizer": "sgd"}, {"lr": 1.0, "optimizer": "sgd"})):
+        file.write_text(yaml.safe_dump(values | {"recipe": recipe}))
+        assert load_candidate(str(file)).recipe == Recipe(**wanted).to_dict()
+        changed = load_candidate(str(file), {"dropout": 0.5}).recipe
+        assert changed == Recipe(**(wanted | {"dropout": 0.5})).to_dict()
+    file.write_text(yaml.safe_dump(values | {"recipe": "midle"}))
+    with pytest.raises(UserError) as error:
+        load_candidate(str(file))
+    assert str(error.value) == (
+        f"{file}: recipe: midle is not in conf/recipe; give the recipe's keys, or one of middle"
+    )
+    file.write_text(yaml.safe_dump(values | {"recipe": {"lr": 0.1, "mixup": 0.1}}))
+    with pytest.raises(UserError, match=r"mine.yaml: recipe.optimizer: missing, and there is no default"):
+        load_candidate(str(file))
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in (CONF / "candidates").iterdir()))

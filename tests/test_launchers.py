@@ -11,6 +11,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
+import nars.configuration  # noqa: F401  registers what conf/train.yaml composes
+
 ROOT = Path(__file__).parents[1]
 PLUGINS = {"joblib": "joblib", "submitit_slurm": "submitit", "ray": "ray"}
 

@@ -15,6 +15,7 @@ import pytest
 from nars.errors import UserError
 from nars.leases import turn
 from nars.records import Ledger, Record, training_key
+from nars.settings import ProtocolSettings, Recipe, parse
 from nars.spaces.candidate import Candidate
 
 CANDIDATE = Candidate(architecture={"stem_width": 16}, recipe={"lr": 0.021})
@@ -141,6 +142,62 @@ def test_keys_are_of_candidate_training_and_seed():
         training_key(CANDIDATE, training, 1),
     ]
     assert len({key, *others}) == 6
+
+
+GOLDEN = {  # by version 0.1, of the digits in protocol=digits and seed 1; candidates are points of the tiny spaces
+    "9483bbf1feab53f6": [0.02, "rmsprop", True, 0.1, 0.0, 0.2, 1e-05],
+    "88e4a02116b7570c": [0.03, "sgd", False, 0.0, 0.1, 0.0, 1e-05],
+    "39e63f48017c864c": [0.02, "rmsprop", False, 0.1, 0.1, 0.2, 1e-05],
+}
+
+
+def test_keys_stay_what_they_were(tiny_joint, conf):
+    training = {"data": "7e47443a12ff9efa", "precision": "32-true"}
+    protocol = parse(ProtocolSettings, conf("protocol", "digits"))
+    training["protocol"] = protocol.model_dump(mode="json", exclude={"epochs"})
+    for point, (key, recipe) in zip(tiny_joint.sample(3, 0), GOLDEN.items(), strict=True):
+        candidate = tiny_joint.candidate(point)
+        assert list(candidate.recipe.values()) == recipe
+        assert training_key(candidate, training, 1) == key
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_candidate_has_one_key_however_it_is_written(tiny_joint, seed):
+    """Whole numbers for others, neutral keys and None left out or not, in any order."""
+    rng = random.Random(seed)
+
+    def rewritten(values):
+        if isinstance(values, list):
+            return [rewritten(value) for value in values]
+        if not isinstance(values, dict):
+            return int(values) if isinstance(values, float) and values.is_integer() else values
+        return {key: rewritten(values[key]) for key in rng.sample(list(values), len(values))}
+
+    for candidate in map(tiny_joint.candidate, tiny_joint.sample(30, seed)):
+        other = rewritten(candidate.to_dict())
+        for key, neutral in Recipe.neutral().items():
+            if key not in other["recipe"]:
+                other["recipe"][key] = neutral
+            elif other["recipe"][key] == neutral and rng.random() < 0.5:
+                del other["recipe"][key]
+        other["architecture"]["stages"][0]["first_padding"] = None
+        assert training_key(Candidate(**other), {}, 0) == training_key(candidate, {}, 0)
+        assert Candidate(**other).checked() == candidate
+        other["recipe"]["dropout"] = 0.5
+        assert training_key(Candidate(**other), {}, 0) != training_key(candidate, {}, 0)
+
+
+def test_protocols_have_one_key_however_they_are_written(conf):
+    given = conf("protocol", "digits")
+    whole = {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in given.items()
+    }
+    left_out = {key: given[key] for key in ("epochs", "batch_size")}
+    defaults = parse(ProtocolSettings, left_out).model_dump(mode="json")
+    for first, second in ((given, whole), (left_out, dict(reversed(defaults.items())))):
+        dumps = [parse(ProtocolSettings, values).model_dump(mode="json") for values in (first, second)]
+        keys = {training_key(CANDIDATE, {"protocol": protocol}, 0) for protocol in dumps}
+        assert len(keys) == 1
 
 
 @pytest.mark.parametrize("cut", [2, 50, 200, 250])

@@ -312,7 +312,7 @@ def test_any_network_of_timm_with_a_recipe(train):
         (("candidate=timm:resnet1",), "candidate=timm:resnet1: timm has no model resnet1; similar: resnet18"),
         (
             ("candidate=timm:test_resnet", "recipe.lr=0.1"),
-            "(missing: optimizer, ema, dropout, stochastic_depth, mixup,",
+            "give recipe=middle, or at least recipe.lr=... and recipe.optimizer=... (missing: optimizer)",
         ),
         (
             ("candidate=timm:densenet121", "recipe=middle", "protocol.image_scale=0.25"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nars.settings import WandbSettings
+from nars.settings import Recipe, WandbSettings
 from nars.wandb_run import WandbRun, candidate_scalars, forget_problems, problem, scalars
 
 ROOT = Path(__file__).parents[1]
@@ -192,4 +192,6 @@ def test_every_dimension_of_a_candidate_has_a_key(fbnetv3_joint):
     assert flat["arch/stage3/expansion_first"] == candidate["architecture"]["stages"][2]["expansion_first"]
     assert flat["recipe/lr"] == candidate["recipe"]["lr"]
     assert flat["arch/resolution"] == candidate["architecture"]["resolution"]
-    assert {f"recipe/{name}" for name in candidate["recipe"]} <= set(flat)
+    assert {name for name in flat if name.startswith("recipe/")} == {f"recipe/{name}" for name in Recipe.model_fields}
+    del candidate["recipe"]["mixup"]
+    assert candidate_scalars(candidate)["recipe/mixup"] == 0.0

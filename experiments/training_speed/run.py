@@ -13,7 +13,6 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn import functional
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from torchvision.transforms import v2
 
 from experiments.tables import markdown_table, write_found
 from nars.candidates import load_candidate
@@ -23,6 +22,7 @@ from nars.settings import DigitsSettings, LocalExecutorSettings, LoggerSettings,
 from nars.spaces.recipe import Recipe
 from nars.training.job import TrainingJob
 from nars.training.local_executor import LocalExecutor
+from nars.training.single.module import mixing
 from nars.training.single.optimization import build_optimizer, lr_factor
 from nars.training.single.run import run_training
 
@@ -102,11 +102,10 @@ def bare(job: TrainingJob) -> tuple[float, nn.Module]:
     side = image_size(architecture, protocol)
     loader = data.train_loader(image_size=side, batch_size=protocol.batch_size, augmentation="none", seed=job.seed)
     torch.manual_seed(job.seed)
-    network = network_of(
-        architecture, num_classes=data.num_classes, dropout=recipe.dropout, stochastic_depth=recipe.stochastic_depth
-    ).to(device, memory_format=torch.channels_last)
+    network = network_of(architecture, num_classes=data.num_classes, recipe=recipe)
+    network.to(device, memory_format=torch.channels_last)
     normalise = data.normalise().to(device)
-    mixup = v2.MixUp(alpha=recipe.mixup, num_classes=data.num_classes)
+    mix = mixing(recipe, num_classes=data.num_classes)
     average = ModelEmaV3(network, decay=protocol.ema_decay, use_warmup=True)
     optimizer = build_optimizer(network, recipe, protocol)
     steps = protocol.steps_per_epoch
@@ -117,7 +116,7 @@ def bare(job: TrainingJob) -> tuple[float, nn.Module]:
     network.train()
     for step, (images, labels) in enumerate(itertools.islice(batches(loader), steps), start=1):
         images, labels = normalise(images.to(device)), labels.to(device)
-        images, labels = mixup(images.contiguous(memory_format=torch.channels_last), labels)
+        images, labels = mix(images.contiguous(memory_format=torch.channels_last), labels)
         with half:
             loss = functional.cross_entropy(network(images), labels)
         optimizer.zero_grad()

@@ -7,7 +7,7 @@ from torch import nn
 from nars.costs.statistics import table_costs
 from nars.networks.build import build_network
 from nars.networks.timm_models import TimmArchitecture, build_timm_network, measured_costs
-from nars.settings import ProtocolSettings
+from nars.settings import ProtocolSettings, Recipe
 from nars.spaces.architecture import Architecture, ArchitectureTable
 
 MIN_IMAGE_SIZE = 32  # networks halve the side five times
@@ -22,12 +22,11 @@ def network_of(
     architecture: Architecture | TimmArchitecture,
     *,
     num_classes: int,
-    dropout: float = 0.0,
-    stochastic_depth: float = 0.0,
+    recipe: Recipe | None = None,
 ) -> nn.Module:
-    """The untrained network, float32 (b, 3, r, r) -> (b, num_classes)."""
+    """The untrained network, float32 (b, 3, r, r) -> (b, num_classes); None drops nothing while training."""
     build = build_timm_network if isinstance(architecture, TimmArchitecture) else build_network
-    return build(architecture, num_classes=num_classes, dropout=dropout, stochastic_depth=stochastic_depth)
+    return build(architecture, num_classes=num_classes, recipe=recipe)
 
 
 def costs_of(architecture: Architecture | TimmArchitecture, *, num_classes: int) -> tuple[float, float]:

@@ -8,20 +8,19 @@ from torch import nn
 
 from nars.costs.rounding import round_width
 from nars.networks.small_maps import speed_up_small_maps
+from nars.settings import Recipe
 from nars.spaces.architecture import Architecture, Stage
 
 BATCH_NORM_MOMENTUM = 0.1  # timm's and the papers' 0.9, in PyTorch's direction
 
 
-def build_network(
-    architecture: Architecture, *, num_classes: int, dropout: float = 0.0, stochastic_depth: float = 0.0
-) -> MobileNetV3:
+def build_network(architecture: Architecture, *, num_classes: int, recipe: Recipe | None = None) -> MobileNetV3:
     """timm's MobileNetV3 with the stages of `architecture`, untrained.
 
-    Input: images float32 (b, 3, r, r), r = `architecture.resolution` or any other size. `dropout` acts before the
-    classifier; the drop probability of residual branches rises linearly with depth to `stochastic_depth`. The last
-    batch norm of every residual branch starts at zero, so that a deep untrained network starts as a shallow one
-    (released code).
+    Input: images float32 (b, 3, r, r), r = `architecture.resolution` or any other size. The recipe's `dropout` acts
+    before the classifier; the drop probability of residual branches rises linearly with depth to its
+    `stochastic_depth`; None drops nothing. The last batch norm of every residual branch starts at zero, so that a deep
+    untrained network starts as a shallow one (released code).
     """
     stacks = _stacks(architecture)
     blocks = [[block for stage in stack for block in _stage_blocks(stage)] for stack in stacks]
@@ -37,8 +36,8 @@ def build_network(
         se_layer=partial(SqueezeExcite, gate_layer="hard_sigmoid", rd_round_fn=_squeezed_width),
         act_layer=nn.Hardswish,
         norm_layer=partial(nn.BatchNorm2d, momentum=BATCH_NORM_MOMENTUM),
-        drop_rate=dropout,
-        drop_path_rate=stochastic_depth,
+        drop_rate=recipe.dropout if recipe else 0.0,
+        drop_path_rate=recipe.stochastic_depth if recipe else 0.0,
     )
     _override_padding(network, stacks)
     _zero_residual_norms(network)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nars.errors import UserError
-from nars.settings import Settings, parse
+from nars.settings import Recipe, Settings, parse
 
 
 class TimmArchitecture(Settings):
@@ -37,14 +37,12 @@ def timm_architecture(name: str, *, where: str) -> TimmArchitecture:
     return TimmArchitecture(timm=name, resolution=timm.get_pretrained_cfg(name).input_size[-1])
 
 
-def build_timm_network(
-    architecture: TimmArchitecture, *, num_classes: int, dropout: float = 0.0, stochastic_depth: float = 0.0
-) -> nn.Module:
+def build_timm_network(architecture: TimmArchitecture, *, num_classes: int, recipe: Recipe | None = None) -> nn.Module:
     """The network, untrained; UserError if it has no stochastic depth and should."""
     name = architecture.timm
-    paths = {"drop_path_rate": stochastic_depth} if stochastic_depth else {}
+    paths = {"drop_path_rate": recipe.stochastic_depth} if recipe and recipe.stochastic_depth else {}
     try:
-        return timm.create_model(name, num_classes=num_classes, drop_rate=dropout, **paths)
+        return timm.create_model(name, num_classes=num_classes, drop_rate=recipe.dropout if recipe else 0.0, **paths)
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise

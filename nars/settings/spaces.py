@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, model_validator
+from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, create_model, model_validator
 
 from nars.settings.base import Fraction, Settings, parse
 
@@ -100,21 +100,27 @@ class ArchitectureSpaceSettings(Settings):
     head: HeadSettings
 
 
+def later(neutral, **limits):
+    """A key that FBNetV3 has not: left out of files and hashes while neutral, so that those from before it hold."""
+    return Field(default=neutral, exclude_if=lambda value: value == neutral, **limits)
+
+
 class Recipe(Settings):
-    """How one candidate is trained.
+    """How one candidate is trained; the only list of recipe keys. A key's default is its neutral value, with which it
+    does nothing; its title is what reports call it.
 
     `lr` is the initial learning rate for RMSProp at the protocol's `lr_batch_size`; SGD multiplies it by the
     protocol's `sgd_lr_multiplier`. `dropout` and `stochastic_depth` are drop probabilities, `mixup` is the alpha of
-    the Beta distribution that mixing weights are drawn from (0 = off).
+    the Beta distribution that mixing weights are drawn from.
     """
 
     lr: PositiveFloat
     optimizer: Literal["rmsprop", "sgd"]
-    ema: bool
-    dropout: Fraction
-    stochastic_depth: Fraction
-    mixup: Annotated[float, Field(ge=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    ema: bool = False
+    dropout: Fraction = 0.0
+    stochastic_depth: Annotated[Fraction, Field(title="depth-drop")] = 0.0
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, title="wd")] = 0.0
 
     @classmethod
     def from_dict(cls, values: Mapping, *, where: str = "recipe") -> "Recipe":
@@ -125,18 +131,31 @@ class Recipe(Settings):
         """Plain containers, as written to files."""
         return self.model_dump(mode="json")
 
+    @classmethod
+    def required(cls) -> tuple[str, ...]:
+        """The keys that have no neutral value."""
+        return tuple(key for key, field in cls.model_fields.items() if field.is_required())
 
-class RecipeSpaceSettings(Settings):
-    """What training recipes can be chosen (group `recipe_space`)."""
+    @classmethod
+    def neutral(cls) -> dict:
+        """All other keys, with the values that they have where they are left out."""
+        return {key: field.default for key, field in cls.model_fields.items() if not field.is_required()}
 
-    name: str
-    lr: OwnChoices
-    optimizer: OwnChoices
-    ema: OwnChoices
-    dropout: OwnChoices
-    stochastic_depth: OwnChoices
-    mixup: OwnChoices
-    weight_decay: OwnChoices
+
+def _searched(key: str) -> tuple:
+    """Type and default of a recipe key in a recipe space."""
+    if key in Recipe.required():
+        return OwnChoices, ...
+    return OwnChoices | None, Field(default=None, exclude_if=lambda choices: choices is None)
+
+
+RecipeSpaceSettings = create_model(
+    "RecipeSpaceSettings",
+    __base__=Settings,
+    __doc__="What training recipes can be chosen (group `recipe_space`); keys that are left out stay neutral.",
+    name=(str, ...),
+    **{key: _searched(key) for key in Recipe.model_fields},
+)
 
 
 class CostLimits(Settings):

@@ -7,6 +7,8 @@ import numpy as np
 
 from nars.errors import UserError
 from nars.files import content_key
+from nars.settings import Recipe
+from nars.spaces.architecture import Architecture
 from nars.spaces.space import Space
 
 
@@ -28,6 +30,16 @@ class Candidate:
     def to_dict(self) -> dict:
         """Plain containers."""
         return {"architecture": self.architecture, "recipe": self.recipe}
+
+    def checked(self, *, where: str = "candidate") -> "Candidate":
+        """The same values as `Architecture` and `Recipe` write them, so that `mixup: 0`, `mixup: 0.0` and no mixup are
+        one candidate; parts of other spaces stay as they are. UserError names what is wrong."""
+        architecture, recipe = self.architecture, self.recipe
+        if "stages" in architecture:
+            architecture = Architecture.from_dict(architecture, where=f"{where}: architecture").to_dict()
+        if set(Recipe.required()) <= set(recipe):
+            recipe = Recipe.from_dict(recipe, where=f"{where}: recipe").to_dict()
+        return Candidate(architecture=architecture, recipe=recipe)
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from timm.models._features import FeatureListNet
 from torch import nn
 
 from nars.networks.build import build_network
+from nars.settings import Recipe
 from nars.spaces.architecture import Architecture
 
 TIMM_PARAMS = {"fbnetv3_b": 8.60, "fbnetv3_d": 10.31, "fbnetv3_g": 16.62}  # millions: timm's results table
@@ -125,9 +126,8 @@ def test_a_skip_needs_stride_1_and_equal_widths(fbnetv3):
 @pytest.mark.parametrize("largest", [0.1, 0.31])
 def test_stochastic_depth_rises_linearly_to_the_recipe_s(fbnetv3, largest):
     with torch.device("meta"):
-        network = build_network(
-            fbnetv3.architecture(fbnetv3.sample(1, 1)[0]), num_classes=7, dropout=0.25, stochastic_depth=largest
-        )
+        recipe = Recipe(lr=0.1, optimizer="sgd", dropout=0.25, stochastic_depth=largest)
+        network = build_network(fbnetv3.architecture(fbnetv3.sample(1, 1)[0]), num_classes=7, recipe=recipe)
     blocks = [block for stage in network.blocks for block in stage]
     probabilities = [getattr(getattr(block, "drop_path", None), "drop_prob", 0.0) or 0.0 for block in blocks[:-1]]
     expected = [largest * i / len(blocks) for i in range(len(blocks) - 1)]
@@ -140,7 +140,8 @@ def test_drop_rates_of_zero_drop_nothing(tiny):
     network = build_network(tiny.architecture(tiny.sample(1, 1)[0]), num_classes=7).train()
     images = torch.randn(4, 3, 32, 32)
     torch.testing.assert_close(network(images), network(images), rtol=0, atol=0)
-    network = build_network(tiny.architecture(tiny.sample(1, 1)[0]), num_classes=7, dropout=0.5).train()
+    recipe = Recipe(lr=0.1, optimizer="sgd", dropout=0.5)
+    network = build_network(tiny.architecture(tiny.sample(1, 1)[0]), num_classes=7, recipe=recipe).train()
     assert not torch.equal(network(images), network(images))
 
 

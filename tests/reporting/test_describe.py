@@ -35,6 +35,15 @@ def test_other_spaces_are_described_by_their_own_keys():
     assert strip_of(a["architecture"]) == []
 
 
+def test_a_key_that_is_left_out_differs_by_its_neutral_value():
+    recipe = {"lr": 0.1, "optimizer": "sgd"}
+    short, long = ({"architecture": {}, "recipe": recipe | keys} for keys in ({}, {"mixup": 0.2}))
+    assert differing([short, long]) == ["mixup"]
+    assert differences(short, long) == ["mixup 0"]
+    assert differences(long, short) == ["mixup 0.2"]
+    assert "mixup" not in recipe_line(short["recipe"])
+
+
 def test_a_recipe_is_said_in_short():
     recipe = {"lr": 0.03, "optimizer": "sgd", "ema": False, "stochastic_depth": 0.1, "weight_decay": 2.1e-5}
     assert recipe_line(recipe) == "sgd, lr 0.03, no ema, depth-drop 0.1, wd 2.1e-05"

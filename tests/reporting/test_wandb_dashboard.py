@@ -8,6 +8,7 @@ import pytest
 
 from nars.candidates import load_candidate
 from nars.reporting.wandb_dashboard import workspace
+from nars.settings import Recipe
 from nars.wandb_run import candidate_scalars
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +37,7 @@ def test_it_compares_recipes(view):
     assert (view["entity"], view["project"]) == ("team", "nars")
     recipe, architecture = panels(view, "Parallel Coordinates Plot")
     axes = [column["accessor"] for column in recipe["columns"]]
-    names = ("lr", "optimizer", "ema", "dropout", "stochastic_depth", "mixup", "weight_decay")
-    assert axes == [*(f"config:recipe/{name}.value" for name in names), "summary:accuracy"]
+    assert axes == [*(f"config:recipe/{name}.value" for name in Recipe.model_fields), "summary:accuracy"]
     assert len(architecture["columns"]) == 1 + 2 * 7 + 1
     assert [config["targetKey"] for config in panels(view, "Parameter Importance")] == ["accuracy"]
     assert [config["diffOnly"] for config in panels(view, "Run Comparer")] == ["split"]

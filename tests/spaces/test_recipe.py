@@ -59,6 +59,42 @@ def test_joint_spaces_put_architectures_first(joint):
     np.testing.assert_array_equal(joint.encode(points), np.concatenate(parts, axis=1))
 
 
+def test_keys_that_a_space_leaves_out_are_neutral(conf, tiny):
+    whole = conf("recipe_space", "tiny")
+    settings = parse(RecipeSpaceSettings, {key: whole[key] for key in ("name", *Recipe.required(), "dropout")})
+    assert set(settings.model_dump(mode="json")) == {"name", *Recipe.required(), "dropout"}  # answers are named by it
+    space = recipe_space(settings)
+    assert {d.name for d in space.dimensions} == {*Recipe.required(), "dropout"}
+    searched = recipe_space(parse(RecipeSpaceSettings, whole))
+    for point in space.sample(20, 0):
+        recipe = space.decode(point)
+        assert Recipe.neutral() | recipe == Recipe.neutral() | space.values(point)
+        np.testing.assert_array_equal(space.locate(recipe), point)
+        np.testing.assert_array_equal(space.locate(space.values(point)), point)
+        with pytest.raises(UserError, match=r"space tiny cannot express mixup = 0.2: it has no such key"):
+            space.locate(recipe | {"mixup": 0.2})
+        # What both spaces can express is one recipe, and one candidate.
+        other = searched.values(searched.sample(1, 0)[0]) | {"mixup": 0.0, "stochastic_depth": 0.0, "ema": False}
+        other |= space.values(point)
+        assert searched.decode(searched.point(other)) == recipe | {"weight_decay": 1e-5}
+
+
+@pytest.mark.parametrize("key", Recipe.required())
+def test_a_space_cannot_leave_out_a_key_without_a_neutral_value(conf, key):
+    values = conf("recipe_space", "tiny")
+    del values[key]
+    with pytest.raises(UserError, match=rf"recipe_space\.{key}: missing, and there is no default"):
+        parse(RecipeSpaceSettings, values, where="recipe_space")
+
+
+def test_whole_numbers_of_a_space_are_the_numbers_of_its_recipes(conf):
+    values = conf("recipe_space", "tiny") | {"mixup": {"low": 0, "high": 2}, "dropout": [0, 0.1], "weight_decay": 0}
+    space = recipe_space(parse(RecipeSpaceSettings, values))
+    spoken = json.dumps(space.specification)
+    assert '"mixup": [0.0, 1.0, 2.0], "weight_decay": [0.0]' in spoken
+    assert '"dropout": [0.0, 0.1]' in spoken
+
+
 def test_dimensions_of_one_name_cannot_be_joined(tiny_recipes):
     with pytest.raises(UserError, match="architecture and recipe space both have a dimension dropout"):
         JointSpace(tiny_recipes, tiny_recipes)

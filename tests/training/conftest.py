@@ -4,19 +4,11 @@ import numpy as np
 import pytest
 
 from nars.data import open_data
-from nars.settings import DigitsSettings, LoggerSettings, ProtocolSettings, TrainerSettings
+from nars.settings import DigitsSettings, LoggerSettings, ProtocolSettings, Recipe, TrainerSettings
 from nars.spaces.candidate import Candidate
 from nars.training.job import TrainingJob, training_identity
 
-RECIPE = {
-    "lr": 0.025,
-    "optimizer": "rmsprop",
-    "ema": True,
-    "dropout": 0.0,
-    "stochastic_depth": 0.0,
-    "mixup": 0.0,
-    "weight_decay": 1e-5,
-}
+RECIPE = Recipe(lr=0.025, optimizer="rmsprop", ema=True, weight_decay=1e-5).to_dict()
 PROTOCOL = {
     "epochs": 2,
     "steps_per_epoch": 3,
@@ -48,6 +40,13 @@ def job_values() -> dict:
         "training": training_identity(open_data(data), protocol, trainer),
         "seed": 3,
     }
+
+
+@pytest.fixture(scope="session")
+def everything_random() -> dict:
+    """Every number of a recipe that can be neutral away from that, but for the weight decay: all that is drawn."""
+    neutral = {key for key, value in Recipe.neutral().items() if isinstance(value, float)}
+    return dict.fromkeys(neutral - {"weight_decay"}, 0.3)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-SHORT = {"stochastic_depth": "depth-drop", "weight_decay": "wd"}
+from nars.settings import Recipe
 
 
 def architecture_strip(architecture: Mapping) -> str:
@@ -25,7 +25,8 @@ def recipe_value(key: str, value) -> str:
         return str(value)
     if isinstance(value, bool):
         return key if value else f"no {key}"
-    return f"{SHORT.get(key, key)} {shown(value)}"
+    title = Recipe.model_fields[key].title if key in Recipe.model_fields else None  # other spaces have other keys
+    return f"{title or key} {shown(value)}"
 
 
 def shown(value) -> str:
@@ -85,8 +86,9 @@ def differing(candidates: Sequence[Mapping]) -> list[str]:
 
 def differences(candidate: Mapping, reference: Mapping) -> list[str]:
     """What is otherwise in a candidate than in the reference, in short: `stage3/width 24`, `no ema`."""
-    mine, other = dimensions(candidate), dimensions(reference)
-    recipe = candidate["recipe"]
+    left_out = {key: value for key, value in Recipe.neutral().items() if key in reference["recipe"]}
+    recipe = dict(candidate["recipe"]) | {key: v for key, v in left_out.items() if key not in candidate["recipe"]}
+    mine, other = dimensions({**candidate, "recipe": recipe}), dimensions(reference)
     return [
         recipe_value(name, recipe[name]) if name in recipe else f"{name} {value}"
         for name, value in mine.items()

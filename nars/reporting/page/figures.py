@@ -10,6 +10,7 @@ from nars.reporting.facts.describe import recipe_line, shown
 from nars.reporting.facts.sections import Section, Trained
 from nars.reporting.facts.sweeps import Row, Sweep
 from nars.reporting.page.escape import escaped
+from nars.settings import Recipe
 
 ROUND_COLORS = ("#4c8dd6", "#e07b39", "#3fa66f", "#b366cc", "#c9a227", "#d1577f", "#2ba6b8", "#8a7ce0")
 GREY, ANSWER = "#8b929c", "#e0453a"
@@ -254,8 +255,9 @@ def recipes(section: Section) -> go.Figure | None:
     if len(candidates) < 2:
         return None
     accuracies = [round(section.accuracy(c), 4) for c in candidates]
-    keys = [key for key in candidates[0].record.recipe if len({str(c.record.recipe.get(key)) for c in candidates}) > 1]
-    axes = [_axis(key, [c.record.recipe.get(key) for c in candidates]) for key in keys]
+    whole = [Recipe.neutral() | c.record.recipe for c in candidates]
+    keys = [key for key in Recipe.model_fields if len({str(recipe.get(key)) for recipe in whole}) > 1]
+    axes = [_axis(key, [recipe.get(key) for recipe in whole]) for key in keys]
     figure = _figure(400)
     figure.add_parcoords(
         dimensions=[*axes, {"label": "accuracy", "values": accuracies, "tickformat": ".2f"}],

@@ -55,7 +55,7 @@ class CandidateModule(pl.LightningModule):
         self.steps_per_epoch = steps_per_epoch
         self.seed = seed
         self.teacher = teacher
-        self.mixup = v2.MixUp(alpha=recipe.mixup, num_classes=num_classes) if recipe.mixup > 0 else None
+        self.mixing = mixing(recipe, num_classes=num_classes)
         # Warm-up (ours): without it, the EMA of a short training is still mostly its untrained start. The decay after n
         # steps is at most 1 - (1 + n)^(-2/3): 0.9998 is reached after 350,000 steps, 0.99985 after 540,000.
         self.ema = ModelEmaV3(network, decay=protocol.ema_decay, use_warmup=True) if recipe.ema else None
@@ -93,8 +93,8 @@ class CandidateModule(pl.LightningModule):
     def training_step(self, batch, batch_index: int) -> torch.Tensor:
         images, labels = batch
         images = images.contiguous(memory_format=torch.channels_last)
-        if self.mixup is not None:
-            images, labels = self.mixup(images, labels)
+        if self.mixing is not None:
+            images, labels = self.mixing(images, labels)
         loss = training_loss(
             self.network(images),
             labels,
@@ -153,6 +153,12 @@ class CandidateModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.losses = list(checkpoint["curve"]["losses"])
         self.accuracies = list(checkpoint["curve"]["accuracies"])
+
+
+def mixing(recipe: Recipe, *, num_classes: int) -> nn.Module | None:
+    """What mixes the images (b, 3, s, s) and labels (b,) of a batch, by which labels become probabilities (b, c); None
+    if the recipe asks for nothing of the kind."""
+    return v2.MixUp(alpha=recipe.mixup, num_classes=num_classes) if recipe.mixup > 0 else None
 
 
 def share_buffers(network: nn.Module) -> None:

@@ -82,9 +82,7 @@ def run_training(
 def _module(job: TrainingJob, architecture, data: ImageData, *, train_batches: int) -> CandidateModule:
     recipe = Recipe.from_dict(job.recipe)
     torch.manual_seed(job.seed)
-    network = network_of(
-        architecture, num_classes=data.num_classes, dropout=recipe.dropout, stochastic_depth=recipe.stochastic_depth
-    )
+    network = network_of(architecture, num_classes=data.num_classes, recipe=recipe)
     if job.trainer.sync_batchnorm:
         if job.trainer.accelerator == "cpu" or not torch.cuda.is_available():
             raise UserError("trainer.sync_batchnorm=true needs GPUs; set it to false")

@@ -16,7 +16,6 @@ from nars.training.single.checkpoint import find_checkpoint
 from nars.training.single.loggers import open_loggers
 from nars.training.single.run import run_training
 
-EVERYTHING_RANDOM = {"dropout": 0.3, "stochastic_depth": 0.3, "mixup": 0.4}
 PROTOCOL = {"epochs": 4, "steps_per_epoch": 4, "augmentation": "standard"}
 
 
@@ -83,9 +82,11 @@ def assert_same(outcome, expected) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "ema"), [("rmsprop", True), ("sgd", False)])
-def test_a_killed_training_goes_on_and_ends_the_same_to_the_bit(kill, make_job, tmp_path, optimizer, ema):
+def test_a_killed_training_goes_on_and_ends_the_same_to_the_bit(
+    kill, make_job, everything_random, tmp_path, optimizer, ema
+):
     def job(folder):
-        recipe = EVERYTHING_RANDOM | {"optimizer": optimizer, "ema": ema}
+        recipe = everything_random | {"optimizer": optimizer, "ema": ema}
         return make_job(tmp_path / folder, recipe=recipe, protocol=PROTOCOL, logger=LoggerSettings(csv=True))
 
     whole = train(job("whole"))
@@ -114,12 +115,12 @@ def test_a_killed_training_goes_on_and_ends_the_same_to_the_bit(kill, make_job, 
     assert told == []
 
 
-def test_a_finished_training_goes_on_when_more_epochs_are_asked_for(make_job, tmp_path):
+def test_a_finished_training_goes_on_when_more_epochs_are_asked_for(make_job, everything_random, tmp_path):
     """The time of all parts counts."""
 
     def job(folder, epochs):
         protocol = PROTOCOL | {"epochs": epochs}
-        return make_job(tmp_path / folder, recipe=EVERYTHING_RANDOM, protocol=protocol)
+        return make_job(tmp_path / folder, recipe=everything_random, protocol=protocol)
 
     run_training(job("continued", 2))
     before = find_checkpoint(checkpoint_path(tmp_path / "continued"), key="k1", epochs=3)["seconds"]

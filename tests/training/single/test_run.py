@@ -7,13 +7,11 @@ import torch
 
 from nars.data import open_data
 from nars.networks.architectures import image_size
-from nars.settings import DigitsSettings, ProtocolSettings, TrainerSettings
+from nars.settings import DigitsSettings, ProtocolSettings, Recipe, TrainerSettings
 from nars.spaces.architecture import Architecture
 from nars.training.job import training_identity
 from nars.training.single.optimization import base_lr, lr_factor
 from nars.training.single.run import run_training
-
-EVERYTHING_RANDOM = {"dropout": 0.3, "stochastic_depth": 0.3, "mixup": 0.4}
 
 
 def accuracy(network: torch.nn.Module, side: int = 32) -> float:
@@ -79,9 +77,9 @@ def test_weights_are_averaged_after_every_step(make_job, tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "sgd"])
-def test_a_shorter_training_is_the_beginning_of_a_longer_one(make_job, tmp_path, optimizer):
+def test_a_shorter_training_is_the_beginning_of_a_longer_one(make_job, everything_random, tmp_path, optimizer):
     """To the bit, with everything random in a recipe, whatever was drawn before."""
-    recipe = EVERYTHING_RANDOM | {"optimizer": optimizer}
+    recipe = everything_random | {"optimizer": optimizer}
     data = {"steps_per_epoch": 8, "augmentation": "standard"}
     records = {}
     for epochs in (3, 1):
@@ -101,7 +99,7 @@ def test_another_seed_is_another_training(make_job, tmp_path):
     assert not torch.equal(*weights)
 
 
-@pytest.mark.parametrize("key", ["mixup", "dropout", "stochastic_depth", "weight_decay", "lr"])
+@pytest.mark.parametrize("key", [key for key, field in Recipe.model_fields.items() if field.annotation is float])
 def test_every_number_of_a_recipe_changes_the_training(make_job, smallest, tmp_path, key):
     *stages, last = smallest["stages"]
     deeper = smallest | {"stages": [*stages, last | {"depth": 2}]}  # a block with a skip, which can be dropped
