@@ -6,9 +6,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from torch import nn
 
 from nars.settings import ArchitectureSpaceSettings, RecipeSpaceSettings, parse
 from nars.spaces.architecture import ArchitectureSpace
@@ -37,6 +39,80 @@ def fbnetv3(conf):
 @pytest.fixture(scope="session")
 def tiny(conf):
     return ArchitectureSpace(parse(ArchitectureSpaceSettings, conf("search_space", "tiny")))
+
+
+@pytest.fixture(scope="session")
+def random_block_space():
+    """A function: the space of a seed, with stages block by block that take everything a block can be, and one in short
+    form."""
+    return lambda seed: ArchitectureSpace(parse(ArchitectureSpaceSettings, _random_blocks(np.random.default_rng(seed))))
+
+
+def _random_blocks(rng: np.random.Generator) -> dict:
+    def some(choices):
+        return sorted(rng.choice(choices, size=rng.integers(1, 4), replace=False).tolist())
+
+    def kind(expansion):
+        se = [False, "input", "expanded"][rng.integers(3)]
+        kind = {"kernel": rng.choice([1, 3, 5, 7]), "expansion": expansion, "groups": rng.choice([1, 1, 2, 4])}
+        return {key: value.item() for key, value in kind.items()} | {"se": se, "activation": activation()}
+
+    def activation():
+        return ("hswish", "relu")[rng.integers(2)]
+
+    def block():
+        width = some(np.arange(4, 64, 4))
+        if rng.random() < 0.7:
+            return {"width": width, "kind": rng.permutation([*kinds])[:3].tolist()}
+        own = {"kernel": [3, 5], "expansion": some([0.6, 1.0, 2.25]), "se": [False, "input", "expanded"]}
+        return {"width": width, "groups": some([1, 2, 4]), "activation": ["hswish", "relu"], **own}
+
+    kinds = {f"kind{i}": kind(e) for i, e in enumerate(rng.permutation([0.5, 1.0, 1.7712, 3.0, 5.4566]))}
+    kinds |= {"skip": {"skip": True, "activation": activation()}}
+    stages = [
+        {"stride": int(rng.integers(1, 3)), "blocks": [block() for _ in range(rng.integers(1, 4))]}
+        for _ in range(rng.integers(1, 4))
+    ]
+    short = {"width": some(range(3, 60)), "depth": [1, 2], "kernel": 3, "expansion": some(range(1, 6))}
+    stages.insert(rng.integers(len(stages) + 1), short | {"stride": 2, "se": True})
+    head = {"conv": 40, "activation": "relu"} if rng.random() < 0.5 else {"expansion": 2, "width": 40}
+    values = {"name": "blocks", "resolution": some(range(17, 70)), "stem_width": some(range(4, 30))}
+    return values | {"stem_activation": activation(), "kinds": kinds, "stages": stages, "head": head}
+
+
+@pytest.fixture(scope="session")
+def counted():
+    """A function: costs of a network on the meta device (so without arithmetic) for images of a side, counted layer by
+    layer as it runs."""
+    return _counted
+
+
+def _counted(network: nn.Module, side: int) -> dict[str, int]:
+    from timm.layers import SelectAdaptivePool2d
+    from timm.models._efficientnet_blocks import SqueezeExcite
+
+    totals = dict.fromkeys(("macs", "params", "weights", "released_macs", "activations"), 0)
+
+    def count(layer, inputs, output):
+        totals["macs"] += layer.weight.numel() * output[0, 0].numel()
+        totals["activations"] += output.numel()
+
+    def count_pooled(layer, inputs, output):
+        totals["released_macs"] += inputs[0].numel()
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+            totals["weights"] += layer.weight.numel()
+        elif isinstance(layer, SqueezeExcite | SelectAdaptivePool2d):
+            layer.register_forward_hook(count_pooled)
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, side, side, device="meta"))
+    totals["params"] = sum(parameter.numel() for parameter in network.parameters())
+    # The authors' networks pool once more after a layer that comes after pooling, where the map is one pixel.
+    again = 0 if isinstance(network.conv_head, nn.Identity) else network.conv_head.out_channels
+    totals["released_macs"] += totals["macs"] + again
+    return totals
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Channel rounding of the released FBNetV3 networks, once, for numbers and arrays alike.
+"""Channel rounding of the released networks, once, for numbers and arrays alike.
 
 Networks and cost functions both call these, so that a priced network is the built one.
 """
@@ -18,11 +18,20 @@ def round_width(width, *, limit: float):
     return rounded + DIVISOR * (rounded < limit * width)
 
 
-def expanded_width(width, expansion):
-    """Channels inside an inverted residual; expansion 1 has no expansion layer and keeps `width`."""
+def expanded_width(width, expansion, *, rounding: str):
+    """Channels inside an inverted residual; where they are `width`, it has no expansion layer.
+
+    `rounding` "released": as in the released code; "timm": as timm builds them, where an expansion of 1 keeps `width`
+    as it is (20 is searched and no multiple of 8).
+    """
+    if rounding == "released":
+        return round_width(width * expansion, limit=0.95)
     return np.where(expansion == 1, width, round_width(width * expansion, limit=0.9))
 
 
-def squeezed_width(expanded, expansion):
-    """Channels inside squeeze-and-excite: a quarter of the block's input width, rounded (released code)."""
-    return round_width(np.floor(expanded / (4 * expansion)), limit=0.95)
+def squeezed_width(expanded, ratio):
+    """Channels inside squeeze-and-excite: a quarter of `expanded` / `ratio`, rounded (released code).
+
+    `ratio` is the block's expansion where a quarter of its input is meant (FBNetV3), else 1 (FBNetV2).
+    """
+    return round_width(np.floor(expanded / (4 * ratio)), limit=0.95)

@@ -13,7 +13,9 @@ from functools import lru_cache, partial
 import numpy as np
 
 from nars.costs.rounding import expanded_width, squeezed_width
-from nars.spaces.architecture import ArchitectureSpace, ArchitectureTable
+from nars.settings import ConvHeadSettings
+from nars.spaces.architecture import ArchitectureSpace
+from nars.spaces.table import BLOCK_KEYS, NO_SQUEEZE, SQUEEZE_INPUT, ArchitectureTable, Run
 
 CHUNK = 8192  # rows priced together: the working set of one chunk stays in the cache
 MAX_ENTRIES = 100_000  # combinations of choices that decide the costs of a part, up to which they are looked up
@@ -29,8 +31,8 @@ class _Tally:
     pooled: np.ndarray | float = 0.0  # elements entering an average pool
     activations: np.ndarray | float = 0.0  # elements leaving a convolution or linear layer
 
-    def conv(self, c_in, c_out, pixels, *, kernel=1, norm=True, bias=False):
-        self._layer(c_in * c_out * (kernel * kernel), c_out, pixels, norm + norm + bias)
+    def conv(self, c_in, c_out, pixels, *, kernel=1, groups=1, norm=True, bias=False):
+        self._layer(c_in * c_out * (kernel * kernel) / groups, c_out, pixels, norm + norm + bias)
 
     def depthwise(self, channels, pixels, kernel):
         self._layer(channels * (kernel * kernel), channels, pixels, 2)
@@ -52,18 +54,26 @@ class _Tally:
             setattr(self, name, getattr(self, name) + getattr(block, name) * times)
 
 
-def _block(c_in, c_out, side_in, side_out, *, kernel, expansion, se) -> _Tally:
-    """One inverted residual (depthwise-separable where expansion is 1)."""
-    tally = _Tally()
-    middle = expanded_width(c_in, expansion)
-    expand = _Tally()
-    expand.conv(c_in, middle, side_in * side_in)
-    tally.add(expand, expansion != 1)
+def _residual(c_in, run: Run, side_in, side_out) -> _Tally:
+    """One inverted residual (depthwise-separable where it works on its input's channels)."""
+    tally, expand, squeeze = _Tally(), _Tally(), _Tally()
+    middle = expanded_width(c_in, run.expansion, rounding=run.rounding)
     pixels = side_out * side_out
-    tally.depthwise(middle, pixels, kernel)
-    if se:
-        tally.squeeze_excite(middle, squeezed_width(middle, expansion), pixels)
-    tally.conv(middle, c_out, pixels)
+    expand.conv(c_in, middle, side_in * side_in)
+    tally.add(expand, middle != c_in)
+    tally.depthwise(middle, pixels, run.kernel)
+    ratio = np.where(run.se == SQUEEZE_INPUT, run.expansion, 1)
+    squeeze.squeeze_excite(middle, squeezed_width(middle, ratio), pixels)
+    tally.add(squeeze, run.se != NO_SQUEEZE)
+    tally.conv(middle, run.width, pixels, groups=run.groups)
+    return tally
+
+
+def _skip(c_in, run: Run, side_out) -> _Tally:
+    """A skip: a convolution where it changes the shape, else nothing."""
+    tally, conv = _Tally(), _Tally()
+    conv.conv(c_in, run.width, side_out * side_out)
+    tally.add(conv, (run.stride != 1) | (run.width != c_in))
     return tally
 
 
@@ -75,57 +85,44 @@ class _Part:
     tally: Callable[[ArchitectureTable], _Tally]
 
 
-def _sides(table: ArchitectureTable) -> list[np.ndarray]:
-    """Side (n,) in pixels of the maps that enter each stage, and of those that leave the last."""
-    sides = [np.ceil(table.resolution / 2)]
-    for stage in table.stages:
-        kernel = stage["kernel_first"]
-        padding = kernel // 2 if stage["first_padding"] is None else stage["first_padding"]
-        sides.append(np.floor((sides[-1] + (2 * padding - kernel)) / stage["stride"]) + 1)
-    return sides
-
-
-def _parts(stages: int, num_classes: int) -> list[_Part]:
-    """Stem, first block and remaining blocks of each stage, head: every layer is in one of them."""
+def _parts(runs: int, num_classes: int) -> list[_Part]:
+    """Stem, runs of blocks, head: every layer is in one of them."""
     parts = [_Part(fields=("resolution", "stem_width"), tally=_stem)]
-    for i in range(stages):
-        own, before = f"stage{i + 1}/", f"stage{i}/width" if i else "stem_width"
-        first = (before, own + "width", own + "kernel_first", own + "expansion_first")
-        rest = tuple(own + key for key in ("width", "depth", "kernel_rest", "expansion_rest"))
-        parts.append(_Part(fields=("resolution", *first), tally=partial(_first_block, i=i)))
-        parts.append(_Part(fields=("resolution", *rest), tally=partial(_remaining_blocks, i=i)))
-    last = f"stage{stages}/width"
+    for i in range(runs):
+        own = tuple(f"run{i}/{key}" for key in ("count", *BLOCK_KEYS))
+        fields = ("resolution", f"run{i - 1}/width" if i else "stem_width", *own)
+        parts.append(_Part(fields=fields, tally=partial(_run, i=i)))
+    last = f"run{runs - 1}/width"
     return [*parts, _Part(fields=("resolution", last), tally=partial(_head, num_classes=num_classes))]
 
 
 def _stem(table: ArchitectureTable) -> _Tally:
     tally = _Tally()
-    tally.conv(3, table.stem_width, _sides(table)[0] ** 2, kernel=3)
+    tally.conv(3, table.stem_width, table.sides[0] ** 2, kernel=3)
     return tally
 
 
-def _first_block(table: ArchitectureTable, i: int) -> _Tally:
-    stage, sides = table.stages[i], _sides(table)
-    c_in = table.stages[i - 1]["width"] if i else table.stem_width
-    kernel, expansion = stage["kernel_first"], stage["expansion_first"]
-    return _block(c_in, stage["width"], sides[i], sides[i + 1], kernel=kernel, expansion=expansion, se=stage["se"])
-
-
-def _remaining_blocks(table: ArchitectureTable, i: int) -> _Tally:
-    stage, side = table.stages[i], _sides(table)[i + 1]
-    kernel, expansion, width = stage["kernel_rest"], stage["expansion_rest"], stage["width"]
+def _run(table: ArchitectureTable, i: int) -> _Tally:
+    run, (side_in, side_out) = table.runs[i], table.sides[i : i + 2]
+    c_in = table.runs[i - 1].width if i else table.stem_width
     tally = _Tally()
-    tally.add(_block(width, width, side, side, kernel=kernel, expansion=expansion, se=stage["se"]), stage["depth"] - 1)
+    tally.add(_residual(c_in, run, side_in, side_out), run.count * (1 - run.skip))
+    tally.add(_skip(c_in, run, side_out), run.count * run.skip)
     return tally
 
 
 def _head(table: ArchitectureTable, num_classes: int) -> _Tally:
-    c_in, pixels = table.stages[-1]["width"], _sides(table)[-1] ** 2
-    final = c_in * table.head_expansion
-    tally = _Tally(pooled=final * pixels + table.head_width)
+    c_in, pixels, head = table.runs[-1].width, table.sides[-1] ** 2, table.head
+    if isinstance(head, ConvHeadSettings):
+        tally = _Tally(pooled=head.conv * pixels)
+        tally.conv(c_in, head.conv, pixels)
+        tally.conv(head.conv, num_classes, 1, norm=False, bias=True)
+        return tally
+    final = c_in * head.expansion
+    tally = _Tally(pooled=final * pixels + head.width)
     tally.conv(c_in, final, pixels)
-    tally.conv(final, table.head_width, 1, norm=False)
-    tally.conv(table.head_width, num_classes, 1, norm=False, bias=True)
+    tally.conv(final, head.width, 1, norm=False)
+    tally.conv(head.width, num_classes, 1, norm=False, bias=True)
     return tally
 
 
@@ -141,7 +138,7 @@ _NAMES = {
 def table_costs(table: ArchitectureTable, names: tuple[str, ...], *, num_classes: int) -> np.ndarray:
     """Costs float64 (n, len(names)) of n architectures; `names` are keys of `_NAMES`, e.g. macs, params."""
     total = _Tally()
-    for part in _parts(len(table.stages), num_classes):
+    for part in _parts(len(table.runs), num_classes):
         total.add(part.tally(table), 1)
     return _columns(total, names)
 
@@ -190,7 +187,7 @@ class _Lookup:
 @lru_cache(maxsize=16)
 def _lookup(space: ArchitectureSpace, names: tuple[str, ...], num_classes: int) -> _Lookup | None:
     """The lookup of a space; None if a part has more than `MAX_ENTRIES` combinations."""
-    parts = _parts(len(space.settings.stages), num_classes)
+    parts = _parts(space.runs, num_classes)
     dimensions = [space.deciding(part.fields) for part in parts]
     if max(math.prod(space.sizes[list(d)].tolist()) for d in dimensions) > MAX_ENTRIES:
         return None

@@ -8,7 +8,8 @@ from nars.costs.statistics import table_costs
 from nars.networks.build import build_network
 from nars.networks.timm_models import TimmArchitecture, build_timm_network, measured_costs
 from nars.settings import ProtocolSettings, Recipe
-from nars.spaces.architecture import Architecture, ArchitectureTable
+from nars.spaces.architecture import Architecture
+from nars.spaces.table import ArchitectureTable
 
 MIN_IMAGE_SIZE = 32  # networks halve the side five times
 

@@ -5,7 +5,16 @@ One Hydra group = one class here. The scripts turn the composed configuration in
 imports neither torch nor Hydra, so configuration errors and `--help` stay fast.
 """
 
-from nars.settings.base import NonNegativeInt, Settings, SettingsType, parse
+from nars.settings.base import NonNegativeInt, Settings, SettingsType, later, parse
+from nars.settings.blocks import (
+    Activation,
+    AnyHead,
+    BlockKind,
+    ConvHeadSettings,
+    HeadSettings,
+    Kernel,
+    Squeeze,
+)
 from nars.settings.scripts import (
     PrepareSettings,
     PretrainScriptSettings,
@@ -31,8 +40,9 @@ from nars.settings.search import (
 from nars.settings.spaces import (
     MAX_CHOICES,
     ArchitectureSpaceSettings,
+    BlockSettings,
+    BlockStageSettings,
     ConstraintSettings,
-    HeadSettings,
     Range,
     Recipe,
     RecipeSpaceSettings,

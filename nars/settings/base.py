@@ -24,6 +24,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 PathText = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
+def later(neutral, **limits):
+    """A key that FBNetV3 has not: left out of files and hashes while neutral, so that those from before it hold."""
+    return Field(default=neutral, exclude_if=lambda value: value == neutral, **limits)
+
+
 def parse(settings_class: type[SettingsType], values: dict, *, where: str = "") -> SettingsType:
     """Settings of `settings_class` from plain containers (dict, list, scalars); `where` goes before key names.
 

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, create_model, model_validator
 
-from nars.settings.base import Fraction, Settings, parse
+from nars.settings.base import Fraction, Settings, later, parse
+from nars.settings.blocks import Activation, AnyHead, BlockKind
 
 MAX_CHOICES = 32_767  # of one dimension: points hold the index of a choice as int16
 
@@ -28,9 +29,9 @@ class Range(Settings):
 
 
 class SameAs(Settings):
-    """The choice made for the same key of another stage: `{same_as: stage4}`."""
+    """The choice made for the same key of another stage or block: `{same_as: stage4}`, `{same_as: stage4/block1}`."""
 
-    same_as: Annotated[str, Field(pattern=r"^stage\d+$")]
+    same_as: Annotated[str, Field(pattern=r"^stage\d+(/block\d+)?$")]
 
 
 Value = bool | int | float | str
@@ -83,26 +84,48 @@ class StageSettings(Settings):
         return self
 
 
-class HeadSettings(Settings):
-    """Final expansion (of the last stage's width) before pooling, and the width of the layer after it."""
+class BlockSettings(Settings):
+    """One block: its width, and the other keys of a block as `kind` or one by one; each as in `StageSettings`.
 
-    expansion: PositiveInt
-    width: PositiveInt
+    `kind` chooses among the space's `kinds` by name; a key that they say is not said here.
+    """
+
+    width: Choices
+    kind: Choices | None = later(None)
+    kernel: Choices | None = later(None)
+    expansion: Choices | None = later(None)
+    groups: Choices | None = later(None)
+    se: Choices | None = later(None)
+    activation: Choices | None = later(None)
+
+
+class BlockStageSettings(Settings):
+    """One stage block by block; the first block has the stride."""
+
+    stride: Literal[1, 2]
+    blocks: Annotated[tuple[BlockSettings, ...], Field(min_length=1)]
+
+
+def _form_of_stage(given) -> str:
+    long = isinstance(given, BlockStageSettings) or (isinstance(given, dict) and "blocks" in given)
+    return "long" if long else "short"
+
+
+AnyStageSettings = Annotated[
+    Annotated[StageSettings, Tag("short")] | Annotated[BlockStageSettings, Tag("long")], Discriminator(_form_of_stage)
+]
 
 
 class ArchitectureSpaceSettings(Settings):
-    """What architectures can be chosen (group `search_space`)."""
+    """What architectures can be chosen (group `search_space`); `kinds` names kinds of blocks to choose among."""
 
     name: str
     resolution: Choices
     stem_width: Choices
-    stages: Annotated[tuple[StageSettings, ...], Field(min_length=1)]
-    head: HeadSettings
-
-
-def later(neutral, **limits):
-    """A key that FBNetV3 has not: left out of files and hashes while neutral, so that those from before it hold."""
-    return Field(default=neutral, exclude_if=lambda value: value == neutral, **limits)
+    stem_activation: Activation = later("hswish")
+    kinds: dict[str, BlockKind] = later({})
+    stages: Annotated[tuple[AnyStageSettings, ...], Field(min_length=1)]
+    head: AnyHead
 
 
 class Recipe(Settings):

@@ -14,7 +14,8 @@ from nars.costs.rounding import expanded_width, round_width, squeezed_width
 from nars.costs.statistics import CHUNK, costs, table_costs
 from nars.networks.build import build_network
 from nars.settings import ArchitectureSpaceSettings, parse
-from nars.spaces.architecture import Architecture, ArchitectureSpace, ArchitectureTable
+from nars.spaces.architecture import Architecture, ArchitectureSpace
+from nars.spaces.table import ArchitectureTable
 
 NAMES = ("macs", "params", "weights", "released_macs", "activations")
 
@@ -69,34 +70,16 @@ def fvcore_macs(network: nn.Module, side: int) -> int:
     return by_operator["conv"] + by_operator["linear"]
 
 
-def counted(network: nn.Module, side: int) -> dict[str, int]:
-    """Costs of a network (on the meta device, so without arithmetic) counted layer by layer as it runs."""
-    totals = dict.fromkeys(NAMES, 0)
-
-    def count(layer, inputs, output):
-        totals["macs"] += layer.weight.numel() * output[0, 0].numel()
-        totals["activations"] += output.numel()
-
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.register_forward_hook(count)
-            totals["weights"] += layer.weight.numel()
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, 3, side, side, device="meta"))
-    totals["params"] = sum(parameter.numel() for parameter in network.parameters())
-    return totals
-
-
-def check_against_built(space: ArchitectureSpace, points: np.ndarray, num_classes: int) -> None:
+def check_against_built(counted, space: ArchitectureSpace, points: np.ndarray, num_classes: int) -> None:
     prices = costs(space, points, NAMES, num_classes=num_classes)
     for point, price in zip(points, prices, strict=True):
         architecture = space.architecture(point)
         with torch.device("meta"):
             network = build_network(architecture, num_classes=num_classes)
         built = counted(network, architecture.resolution)
-        priced = dict(zip(NAMES, price.tolist(), strict=True))
-        del built["released_macs"], priced["released_macs"]  # published numbers are their test
-        assert priced == built, architecture
+        assert dict(zip(NAMES, price.tolist(), strict=True)) == built, architecture
+        table = ArchitectureTable.of(architecture)
+        assert table_costs(table, NAMES, num_classes=num_classes)[0].tolist() == price.tolist()
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -119,14 +102,20 @@ def test_costs_of_fbnetv3_equal_fvcore_s(fbnetv3):
     assert params == sum(parameter.numel() for parameter in network.parameters())
 
 
-def test_costs_of_fbnetv3_equal_the_built_networks(fbnetv3):
-    check_against_built(fbnetv3, fbnetv3.sample(2, 5), num_classes=1000)
+def test_costs_of_fbnetv3_equal_the_built_networks(counted, fbnetv3):
+    check_against_built(counted, fbnetv3, fbnetv3.sample(2, 5), num_classes=1000)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_costs_of_any_space_equal_the_built_networks(seed):
+def test_costs_of_any_space_equal_the_built_networks(counted, seed):
     space = random_architecture_space(seed)
-    check_against_built(space, space.sample(1, seed), num_classes=7)
+    check_against_built(counted, space, space.sample(1, seed), num_classes=7)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_costs_of_any_blocks_equal_the_built_networks(counted, random_block_space, seed):
+    space = random_block_space(seed)
+    check_against_built(counted, space, space.sample(2, seed), num_classes=7)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -143,15 +132,13 @@ def test_multiply_adds_of_b_without_pooling(conf):
 
 
 @pytest.mark.parametrize("name", ["fbnetv3_a"])
-def test_published_networks_cost_what_is_built(conf, name):
+def test_published_networks_cost_what_is_built(counted, conf, name):
     """A overrides both kinds of paddings, which makes maps smaller."""
     architecture = Architecture.from_dict(conf("candidates", name)["architecture"])
     with torch.device("meta"):
         network = build_network(architecture, num_classes=1000)
-    table = ArchitectureTable.of(architecture)
-    price = table_costs(table, ("macs", "params", "weights", "activations"), num_classes=1000)[0]
-    built = counted(network, architecture.resolution)
-    assert price.tolist() == [built[key] for key in ("macs", "params", "weights", "activations")]
+    price = table_costs(ArchitectureTable.of(architecture), NAMES, num_classes=1000)[0]
+    assert dict(zip(NAMES, price.tolist(), strict=True)) == counted(network, architecture.resolution)
 
 
 def check_costs_never_fall(space: ArchitectureSpace, points: np.ndarray) -> None:
@@ -238,15 +225,27 @@ def test_rounding_is_timm_s():
         assert round_width(widths, limit=limit).tolist() == expected
 
 
-def test_squeezed_widths_are_a_quarter_of_the_input():
+@pytest.mark.parametrize("rounding", ["timm", "released"])
+def test_squeezed_widths_are_a_quarter_of_the_input(rounding):
     """less_se_channels of the released code."""
     for width in range(8, 300, 4):
         for expansion in range(2, 8):
-            expanded = expanded_width(width, expansion)
+            expanded = expanded_width(width, expansion, rounding=rounding)
             assert expanded % 8 == 0
             assert abs(expanded - width * expansion) <= 0.5 * 8
             assert squeezed_width(expanded, expansion) == round_width(int(expanded * 0.25 / expansion), limit=0.95)
-    assert expanded_width(20, 1) == 20
+
+
+def test_expanded_widths_are_rounded_as_timm_or_as_the_released_code_does():
+    assert (expanded_width(20, 1, rounding="timm"), expanded_width(20, 1, rounding="released")) == (20, 24)
+    assert (expanded_width(11, 4, rounding="timm"), expanded_width(11, 4, rounding="released")) == (48, 48)
+    # FBNetV2-F1: 40 is 0.93 of 24 x 1.7912
+    assert (expanded_width(24, 1.7912, rounding="timm"), expanded_width(24, 1.7912, rounding="released")) == (40, 48)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_looked_up_and_computed_costs_of_blocks_are_equal_to_the_last_digit(random_block_space, monkeypatch, seed):
+    test_looked_up_and_computed_costs_are_equal_to_the_last_digit(random_block_space(seed), monkeypatch, seed)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,5 +1,7 @@
 """Built networks: timm's own where timm has them, and what timm offers works on them."""
 
+import math
+
 import numpy as np
 import pytest
 import timm
@@ -7,9 +9,12 @@ import torch
 from timm.models._features import FeatureListNet
 from torch import nn
 
+from nars.costs.rounding import round_width
 from nars.networks.build import build_network
-from nars.settings import Recipe
+from nars.networks.shuffled import ShuffledPointwise
+from nars.settings import ConvHeadSettings, Recipe
 from nars.spaces.architecture import Architecture
+from nars.spaces.blocks import Block, BlockStage
 
 TIMM_PARAMS = {"fbnetv3_b": 8.60, "fbnetv3_d": 10.31, "fbnetv3_g": 16.62}  # millions: timm's results table
 
@@ -98,6 +103,105 @@ def test_networks_are_their_architectures(tiny, seed):
     assert next(branches, None) is None
     images = torch.randn(2, 3, architecture.resolution, architecture.resolution)
     assert network.eval()(images).shape == (2, 7)
+
+
+ACTIVATIONS = {"hswish": nn.Hardswish, "relu": nn.ReLU}
+
+
+def check_residual(module: nn.Module, block: Block, c_in: int, stride: int) -> None:
+    middle = module.conv_dw.in_channels
+    assert middle == round_width(c_in * block.expansion, limit=0.95)
+    assert (module.conv_dw.kernel_size, module.conv_dw.stride) == ((block.kernel,) * 2, (stride,) * 2)
+    assert hasattr(module, "conv_pwl") == (middle != c_in)
+    projection = module.conv_pwl if middle != c_in else module.conv_pw
+    assert (projection.out_channels, projection.groups) == (block.width, block.groups)
+    assert isinstance(projection, ShuffledPointwise) == (block.groups > 1)
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert [type(norm.act) for norm in norms[:-1]] == [ACTIVATIONS[block.activation]] * (len(norms) - 1)
+    assert isinstance(norms[-1].act, nn.Identity)
+    assert module.has_skip == (not block.changes_shape(c_in, stride))
+    if not block.se:
+        assert isinstance(module.se, nn.Identity)
+        return
+    inside = middle / block.expansion if block.se == "input" else middle
+    assert module.se.conv_reduce.out_channels == round_width(int(inside / 4 + 1e-9), limit=0.95)
+    assert type(module.se.act1) is ACTIVATIONS[block.activation]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_networks_are_their_blocks(random_block_space, seed):
+    space = random_block_space(seed)
+    architecture = space.architecture(space.sample(1, seed)[0])
+    with torch.device("meta"):
+        network = build_network(architecture, num_classes=7)
+    assert type(network.bn1.act) is ACTIVATIONS[architecture.stem_activation]
+    modules = iter([module for stack in network.blocks for module in stack])
+    c_in = architecture.stem_width
+    for stage in architecture.stages:
+        for i, block in enumerate(stage.blocks):
+            stride = 1 if i else stage.stride
+            if isinstance(stage, BlockStage) and not block.skip:
+                check_residual(next(modules), block, c_in, stride)
+            elif not block.skip or block.changes_shape(c_in, stride):
+                module = next(modules)
+            if block.skip and block.changes_shape(c_in, stride):
+                assert (module.conv.kernel_size, module.conv.stride) == ((1, 1), (stride, stride))
+                assert module.conv.out_channels == block.width
+                assert type(module.bn1.act) is ACTIVATIONS[block.activation]
+            c_in = block.width
+    last, head = next(modules), architecture.head
+    assert next(modules, None) is None
+    assert type(last.bn1.act) is ACTIVATIONS[head.activation]
+    wide = head.conv if isinstance(head, ConvHeadSettings) else c_in * head.expansion
+    assert last.conv.weight.shape == (wide, c_in, 1, 1)
+    if not isinstance(head, ConvHeadSettings):
+        assert network.conv_head.weight.shape == (head.width, wide, 1, 1)
+        assert type(network.act2) is ACTIVATIONS[head.activation]
+    assert network.classifier.weight.shape == (7, head.conv if isinstance(head, ConvHeadSettings) else head.width)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_timm_s_features_come_from_networks_of_blocks(random_block_space, seed):
+    space = random_block_space(seed)
+    network = build_network(space.architecture(space.sample(1, seed)[0]), num_classes=3).eval()
+    images = torch.randn(1, 3, 64, 64)
+    final, intermediates = network.forward_intermediates(images)
+    shapes = [(info["num_chs"], math.ceil(64 / info["reduction"])) for info in network.feature_info]
+    assert [tuple(m.shape[1:3]) for m in intermediates] == shapes
+    assert network.forward_features(images).shape == final.shape
+    network.reset_classifier(4)
+    assert network(images).shape == (1, 4)
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_a_shuffled_projection_sees_one_group_and_shows_all(groups):
+    """Output channel i of group j is channel i * groups + j, and depends on the inputs of group j alone."""
+    torch.manual_seed(0)
+    layer = ShuffledPointwise(8, 16, 1, groups=groups, bias=False)
+    images = torch.randn(2, 8, 3, 3)
+    inputs, weights = images.chunk(groups, dim=1), layer.weight.flatten(1).chunk(groups, dim=0)
+    for j in range(groups):
+        expected = torch.einsum("oc,bchw->bohw", weights[j], inputs[j])
+        torch.testing.assert_close(layer(images)[:, j::groups], expected)
+
+
+def test_projections_in_groups_start_as_timm_s_do():
+    """Normal, of variance 2 / (output channels / groups)."""
+    block = {"kernel": 3, "expansion": 1, "groups": 4, "width": 512}
+    stages = [{"stride": 1, "blocks": [block]}]
+    values = {"resolution": 32, "stem_width": 512, "stages": stages, "head": {"conv": 8}}
+    torch.manual_seed(0)
+    projection = build_network(Architecture.from_dict(values), num_classes=2).blocks[0][0].conv_pw
+    assert projection.weight.std().item() == pytest.approx((2 / (512 / 4)) ** 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("head", [{"conv": 24}, {"expansion": 2, "width": 24}])
+def test_a_network_of_skips_alone_is_a_stem_and_a_head(head):
+    stages = [{"stride": 1, "blocks": [{"skip": True, "width": 8}]}] * 2
+    values = {"resolution": 32, "stem_width": 8, "stages": stages, "head": head}
+    network = build_network(Architecture.from_dict(values), num_classes=4).eval()
+    assert network(torch.randn(1, 3, 32, 32)).shape == (1, 4)
+    assert [len(stack) for stack in network.blocks] == [1]
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from nars.costs.statistics import costs
 from nars.errors import UserError
+from nars.files import content_key
 from nars.settings import ArchitectureSpaceSettings, parse
-from nars.spaces.architecture import STAGE_KEYS, Architecture, ArchitectureSpace, ArchitectureTable
+from nars.spaces.architecture import Architecture, ArchitectureSpace
+from nars.spaces.table import BLOCK_KEYS, ArchitectureTable, table_number
 
 
 def edited(values: dict, path: str, value) -> dict:
@@ -58,6 +61,41 @@ def test_different_points_are_different_architectures(architecture_space):
     assert len({json.dumps(architecture_space.decode(point)) for point in points}) == len(points)
 
 
+# Digests of what answers, encoders and records were keyed by before stages could be given block by block.
+KEYS = {
+    "fbnetv3": ("ee1e97bdf2850716", "5404da4d6b603154", "0b8d94939a90deb5", "e3d62bd12fa38e34"),
+    "tiny": ("282d4ca87b3664b2", "e345190443545b94", "02368f72db4f5107", "8a538446666c03dd"),
+}
+CANDIDATE_KEYS = {
+    "fbnetv3_a": "0690380f251e1017",
+    "fbnetv3_a0": "6fdec2b4dd2663ac",
+    "fbnetv3_b": "1e2bd3f79b9c0d07",
+    "fbnetv3_c": "8b6d307370b3addb",
+    "fbnetv3_d": "3abc6f0f63870f0e",
+    "fbnetv3_e": "073bc0d5cab0ca3b",
+    "fbnetv3_f": "9bd0b84b347522e2",
+    "fbnetv3_g": "f51ec25ec84a824e",
+}
+
+
+def test_earlier_answers_encoders_and_records_keep_their_keys_and_numbers(architecture_space):
+    points = architecture_space.sample(200, 0)
+    names = ("macs", "params", "weights", "released_macs", "activations")
+    content = (
+        architecture_space.settings.model_dump(mode="json"),  # answers are found by it
+        architecture_space.specification,
+        [architecture_space.decode(point) for point in points],
+        costs(architecture_space, points, names).tolist(),
+    )
+    assert tuple(map(content_key, content)) == KEYS[architecture_space.name]
+
+
+@pytest.mark.parametrize("name", CANDIDATE_KEYS)
+def test_released_architectures_keep_their_keys(conf, name):
+    architecture = Architecture.from_dict(conf("candidates", name)["architecture"])
+    assert content_key(architecture.to_dict()) == CANDIDATE_KEYS[name]
+
+
 def test_decoded_architectures_hold_the_chosen_values(architecture_space):
     for point in architecture_space.sample(100, 7):
         decoded, values = architecture_space.decode(point), architecture_space.values(point)
@@ -86,18 +124,35 @@ def test_widths_that_are_no_multiples_of_8_are_offered(fbnetv3, tiny):
     assert {tiny.decode(point)["stages"][2]["width"] for point in tiny.sample(200, 0)} == {16, 20, 24, 28}
 
 
-def test_tables_hold_the_architectures(architecture_space):
-    points = architecture_space.sample(64, 3)
-    table = architecture_space.table(points)
+def check_table(space: ArchitectureSpace, points: np.ndarray) -> None:
+    """The runs of each row, as often as they count, are the blocks of its architecture."""
+    table = space.table(points)
     for i, point in enumerate(points):
-        row = ArchitectureTable.of(architecture_space.architecture(point))
-        assert table.resolution[i] == row.resolution[0]
-        assert table.stem_width[i] == row.stem_width[0]
-        assert (table.head_expansion, table.head_width) == (row.head_expansion, row.head_width)
-        for many, one in zip(table.stages, row.stages, strict=True):
-            assert (many["stride"], many["se"]) == (one["stride"], one["se"])
-            for key in STAGE_KEYS:
-                assert np.broadcast_to(many[key], 64)[i] == one[key][0]
+        architecture = space.architecture(point)
+        shown = []
+        for run in table.runs:
+            rows = {key: np.broadcast_to(getattr(run, key), len(points))[i] for key in ("count", *BLOCK_KEYS)}
+            shown += [[rows[key] for key in BLOCK_KEYS]] * int(rows["count"])
+        blocks = [block for stage in architecture.stages for block in stage.blocks]
+        assert shown == [[table_number(key, getattr(block, key)) for key in BLOCK_KEYS] for block in blocks]
+        assert np.broadcast_to(table.resolution, len(points))[i] == architecture.resolution
+        assert np.broadcast_to(table.stem_width, len(points))[i] == architecture.stem_width
+        assert table.head == architecture.head
+        row = ArchitectureTable.of(architecture)
+        assert [np.broadcast_to(sides, len(points))[i] for sides in (table.sides[0], table.sides[-1])] == [
+            row.sides[0],
+            row.sides[-1],
+        ]
+
+
+def test_tables_hold_the_architectures(architecture_space):
+    check_table(architecture_space, architecture_space.sample(64, 3))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_tables_hold_the_architectures_of_blocks(random_block_space, seed):
+    space = random_block_space(seed)
+    check_table(space, space.sample(20, seed))
 
 
 @pytest.mark.parametrize(

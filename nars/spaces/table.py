@@ -1,0 +1,81 @@
+"""Many architectures as arrays, for fast arithmetic on all of them at once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from nars.settings import ConvHeadSettings, HeadSettings, Squeeze
+
+if TYPE_CHECKING:
+    from nars.spaces.architecture import Architecture
+
+BLOCK_KEYS = ("width", "kernel", "expansion", "groups", "se", "skip")
+NO_SQUEEZE, SQUEEZE_INPUT, SQUEEZE_EXPANDED = range(len(get_args(Squeeze)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Equal blocks one after another: all but the first have their own width as input width, and stride 1.
+
+    `count` and the keys of a block are float64 (n,), or (1,) where all rows agree, as `table_number` says. `stride` and
+    `padding` (None = kernel // 2) are those of the first block; they and the way of `rounding` hold for all rows.
+    """
+
+    count: np.ndarray
+    width: np.ndarray
+    kernel: np.ndarray
+    expansion: np.ndarray
+    groups: np.ndarray
+    se: np.ndarray
+    skip: np.ndarray
+    stride: int
+    padding: int | None
+    rounding: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureTable:
+    """n architectures as arrays of numbers.
+
+    `resolution`, `stem_width`: float64 (n,), or (1,) where all rows agree. The head is that of all rows.
+    """
+
+    resolution: np.ndarray
+    stem_width: np.ndarray
+    runs: tuple[Run, ...]
+    head: HeadSettings | ConvHeadSettings
+
+    @classmethod
+    def of(cls, architecture: "Architecture") -> "ArchitectureTable":
+        """The one-row table of `architecture`, each block a run of its own."""
+        runs = []
+        for stage in architecture.stages:
+            for i, block in enumerate(stage.blocks):
+                numbers = {key: np.array([table_number(key, getattr(block, key))]) for key in BLOCK_KEYS}
+                stride, padding = (1, None) if i else (stage.stride, stage.first_padding)
+                run = Run(count=np.ones(1), **numbers, stride=stride, padding=padding, rounding=stage.rounding)
+                runs.append(run)
+        return cls(
+            resolution=np.array([architecture.resolution], dtype=np.float64),
+            stem_width=np.array([architecture.stem_width], dtype=np.float64),
+            runs=tuple(runs),
+            head=architecture.head,
+        )
+
+    @cached_property
+    def sides(self) -> list[np.ndarray]:
+        """Side in pixels of the maps that enter each run, and of those that leave the last; (n,) or (1,) each."""
+        sides = [np.ceil(self.resolution / 2)]
+        for run in self.runs:
+            padding = run.kernel // 2 if run.padding is None else run.padding
+            sides.append(np.floor((sides[-1] + (2 * padding - run.kernel)) / run.stride) + 1)
+        return sides
+
+
+def table_number(key: str, value) -> float:
+    """A value of a block's key as it stands in tables: `se` by its place among the choices, 1 for what a skip lacks."""
+    if key == "se":
+        return float(get_args(Squeeze).index(value))
+    return 1.0 if value is None else float(value)
