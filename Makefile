@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+TESTS ?=  # what pytest is told besides, such as -m "not slow"
 
 .PHONY: search test lint clean
 
@@ -11,7 +12,7 @@ search: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

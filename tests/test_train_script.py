@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -272,18 +271,22 @@ def test_finished_weights_are_shown_even_if_an_earlier_training_diverged(train):
 
 
 def test_the_best_weights_may_be_of_the_part_before_the_stop(train, stops):
-    _, folder = train("protocol.epochs=3", "recipe.lr=5.0")  # gets worse
-    expected = card_of(folder)
-    assert expected["epoch"] == 1
-    weights = (folder / "weights.safetensors").read_bytes()
-    shutil.rmtree(folder.parents[1])
+    """After epoch one the rate is so low that the weights move, but no answer changes: of equals the first is best. Batch
+    norm would move by itself, so the network has none.
+    """
+    given = (
+        *("candidate=timm:test_convnext", "recipe=middle", "recipe.optimizer=sgd", "recipe.ema=false"),
+        *("protocol.image_scale=0.25", "protocol.warmup_epochs=0", "protocol.lr_decay=1e-5"),
+    )
+    _, one = train(*given)
     with stops():
-        train("protocol.epochs=3", "recipe.lr=5.0")
-    output, again = train("protocol.epochs=3", "recipe.lr=5.0")
+        train(*given, "protocol.epochs=3")
+    output, folder = train(*given, "protocol.epochs=3")
     assert "gone on after epoch 1" in output
-    assert again == folder
-    assert (folder / "weights.safetensors").read_bytes() == weights
-    assert card_of(folder)["top1"] == expected["top1"]
+    assert card_of(folder)["epoch"] == 1
+    assert card_of(folder)["top1"] == card_of(one)["top1"]
+    weights = [(path / "weights.safetensors").read_bytes() for path in (one, folder)]
+    assert weights[0] == weights[1]
 
 
 def test_any_network_of_timm_with_a_recipe(train):
