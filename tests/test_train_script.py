@@ -271,7 +271,7 @@ def test_finished_weights_are_shown_even_if_an_earlier_training_diverged(train):
 
 
 def test_the_best_weights_may_be_of_the_part_before_the_stop(train, stops):
-    """After epoch one the rate is so low that the weights move, but no answer changes: of equals the first is best. Batch
+    """After epoch one the rate is so low that weights move, but no answer changes: of equals the first is best. Batch
     norm would move by itself, so the network has none.
     """
     given = (
