@@ -20,13 +20,12 @@ def search(settings: SearchSettings) -> Result | None:
 
     A known answer that W&B is to be shown and has not been is searched for again, which trains nothing.
     """
-    from rich.console import Console
-
+    from nars.console import open_console
     from nars.reporting.screen.presentation import present_known
     from nars.study.answers import known_answer
     from nars.wandb_run import has_run
 
-    console = Console()
+    console = open_console()
     known = None if settings.dry_run else known_answer(settings)
     if known is not None and (settings.logger.wandb is None or has_run(known.study, f"search-{known.folder.name}")):
         present_known(known, console, in_sweep=in_sweep())
@@ -37,4 +36,4 @@ def search(settings: SearchSettings) -> Result | None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, SearchSettings)

@@ -23,14 +23,13 @@ def train(settings: TrainSettings) -> Result | None:
             f"trainer.devices={settings.trainer.devices} in a sweep (-m): each of its processes would run the sweep; "
             "give one command per job"
         )
-    from rich.console import Console
-
     from nars.commands.train import evaluate_weights, result_of, train_candidate  # torch, after the settings' check
+    from nars.console import open_console
 
     if settings.mode == "evaluate":
-        return evaluate_weights(settings, Console())
-    return result_of(train_candidate(settings, Console()))
+        return evaluate_weights(settings, open_console())
+    return result_of(train_candidate(settings, open_console()))
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, TrainSettings)

@@ -6,14 +6,18 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from nars.errors import UserError, disk_error
-from nars.settings import RecipeOverrides, SettingsType, parse
+from nars.overrides import with_texts_quoted
+from nars.settings import RecipeOverrides, Settings, SettingsType, parse
+from nars.streams import complain, end_if_reader_is_gone, run_and_exit
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -24,18 +28,18 @@ ConfigStore.instance().store(name="recipe_keys", package="recipe", node=dict.fro
 warnings.filterwarnings("ignore", message=r"\s*'hydra/(launcher|sweeper)/.*' is validated against ConfigStore")
 
 
-def run_script(main: Callable[[], None]) -> None:
-    """Run a `hydra.main` function; its errors and Hydra's own end as `one_line_errors` says."""
+def run_script(main: Callable[[], None], settings_class: type[Settings]) -> NoReturn:
+    """Run a `hydra.main` function of these settings; its errors and Hydra's own end as `one_line_errors` says."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, not in Hydra's own report
-    sys.argv[1:] = [_without_tilde(argument) for argument in sys.argv[1:]]
     with one_line_errors():
-        main()
+        sys.argv[1:] = with_texts_quoted(sys.argv[1:], settings_class)
+        run_and_exit(main)
 
 
-def _without_tilde(argument: str) -> str:
-    """`key=~/path` with the home folder's name, since Hydra's grammar has no tilde."""
-    key, equals, value = argument.partition("=")
-    return key + equals + (os.path.expanduser(value) if equals else "")
+def return_to_start() -> None:
+    """Work in the folder where the command was started, whatever `hydra.job.chdir` says: relative paths are meant from
+    there, and the jobs of a sweep share one ledger."""
+    os.chdir(HydraConfig.get().runtime.cwd)
 
 
 @contextmanager
@@ -70,7 +74,8 @@ def user_errors() -> Iterator[None]:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What the user can put right ends the program with one line and exit code 2, Ctrl-C with 130, SIGTERM with 143.
+    """What the user can put right ends the program with one line and exit code 2, Ctrl-C with 130, SIGTERM with 143, a
+    reader of the output that goes away (`| head`) with 141 and no line.
 
     Also inside `hydra.main` functions (`nars.sweep.run_job`), because Hydra announces every exception that leaves one.
     """
@@ -78,14 +83,17 @@ def one_line_errors() -> Iterator[None]:
         with user_errors():
             yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         sys.exit(2)
+    except BrokenPipeError:
+        end_if_reader_is_gone()
+        raise
     except (KeyboardInterrupt, SystemExit) as stop:
         # Lightning turns Ctrl-C into a SystemExit, and SIGTERM into one of its own, without a code.
         terminated = type(stop).__name__ == "SIGTERMException"
         if isinstance(stop, SystemExit) and not (terminated or isinstance(stop.__context__, KeyboardInterrupt)):
             raise
-        print("\nstopped; all that was finished is kept, the same command goes on from here", file=sys.stderr)
+        complain("\nstopped; all that was finished is kept, the same command goes on from here")
         sys.exit(143 if terminated else 130)
 
 

@@ -1,6 +1,7 @@
 """Jobs of scripts, alone or in a sweep (`-m`): there the others go on when one fails, and all are put together."""
 
 import atexit
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,23 +12,27 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from nars.configuration import one_line_errors, user_errors
+from nars.configuration import one_line_errors, return_to_start, user_errors
 from nars.errors import UserError
+from nars.streams import complain, end_if_reader_is_gone, prepare_streams
 from nars.study.outcomes import Outcome, Result, forget_outcomes, outcome_files, write_outcome
 
 
 def run_job(job: Callable[[], Result | None]) -> float | None:
-    """Run the job of a script inside its `hydra.main` function; returns its accuracy, which sweepers optimise.
+    """Run the job of a script inside its `hydra.main` function; returns its accuracy, if any, for sweepers to optimise.
 
     Errors end a single run in one line. In a sweep they are that job's outcome, an accuracy of 0, and the others go on.
     """
     if not in_sweep():
         with one_line_errors():
+            return_to_start()
             result = job()
         return result.accuracy if result else None
+    prepare_streams()  # a launcher's process is another one
+    return_to_start()
     hydra = HydraConfig.get()
     number, overrides = int(hydra.job.num), tuple(hydra.overrides.task)
-    print(f"job {number}: {' '.join(overrides)}", flush=True)
+    print(f"job {number}: {shlex.join(overrides)}", flush=True)
     outcome = Outcome(number=number, overrides=overrides, error="it did not end: stopped, or its process was lost")
     write_outcome(Path(hydra.sweep.dir), outcome)  # for the case that it is
     result, error = _caught(job)
@@ -48,9 +53,10 @@ def _caught(job: Callable[[], Result | None]) -> tuple[Result | None, str | None
     except UserError as error:
         message = str(error)
     except Exception as error:
+        end_if_reader_is_gone()
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-    print(f"error: {message}", file=sys.stderr)
+    complain(f"error: {message}")
     return None, message
 
 
@@ -86,7 +92,7 @@ def _show(folder: Path) -> bool:
         with user_errors():
             return show_outcomes(folder)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
     except Exception:  # a page that cannot be made must not hide what the jobs gave
         traceback.print_exc()
     return False

@@ -191,12 +191,20 @@ def test_the_folder_of_a_sweep_may_be_in_the_home_folder(monkeypatch):
     assert config.hydra.sweep.dir.startswith("/home/me/runs/sweeps/")
 
 
-def test_a_tilde_on_the_command_line_is_the_home_folder(monkeypatch):
-    """Hydra's grammar has no tilde, and shells expand it only in some words."""
+def test_texts_on_the_command_line_reach_the_settings_as_they_are_written(monkeypatch):
+    """Whatever Hydra's grammar says of them; a tilde is the home folder, which shells say only in some words."""
     monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setattr(sys, "argv", ["train.py", "-m", "data.root=~/images", "candidate=~", "study=a~/b", "~logger"])
-    run_script(lambda: None)
-    assert sys.argv[1:] == ["-m", "data.root=/home/me/images", "candidate=/home/me", "study=a~/b", "~logger"]
+    given = ["data=folder", "data.root=~/O'Brien (2019)", "data.val_root=2012", "runs_dir=café, [v2]", "study=007"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *given, "candidate=~", "seed=3"])
+    seen = []
+    with pytest.raises(SystemExit) as stop:
+        run_script(lambda: seen.append(settings_of("train", *sys.argv[1:])), TrainSettings)
+    assert not stop.value.code
+    [settings] = seen
+    assert settings.data.root == "/home/me/O'Brien (2019)"
+    assert settings.data.val_root == "2012"
+    assert (settings.runs_dir, settings.study, settings.candidate) == ("café, [v2]", "007", "/home/me")
+    assert settings.seed == 3
 
 
 @pytest.mark.parametrize("script", ["search", "train"])

@@ -8,13 +8,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LOW = {"errors", "files", "settings"}
 ONE_TRAINING = LOW | {"spaces", "costs", "networks", "candidates", "data", "records", "wandb_run"}
-FACTS = LOW | {"spaces", "costs", "records", "search", "study"}
+FACTS = LOW | {"shell", "spaces", "costs", "records", "search", "study"}
 ALLOWED = {
     "errors": set(),
     "files": {"errors"},
     "leases": {"errors"},
     "json_lines": {"files", "leases"},
     "seeds": set(),
+    "shell": set(),
+    "streams": set(),
+    "console": {"streams"},
     "settings": {"errors"},
     "spaces": LOW,
     "costs": LOW | {"spaces"},
@@ -29,16 +32,17 @@ ALLOWED = {
     "training/single": ONE_TRAINING | {"training", "training/weights"},
     "training/weights": ONE_TRAINING | {"training"},
     "study": LOW | {"costs", "data", "records", "search"},
-    "reporting": FACTS | {"wandb_run", "reporting/page", "reporting/screen"},
+    "reporting": FACTS | {"streams", "wandb_run", "reporting/page", "reporting/screen"},
     "reporting/facts": FACTS,
     "reporting/page": FACTS | {"reporting/facts"},
-    "reporting/screen": FACTS | {"reporting/facts", "reporting/page", "reporting/tracking"},
+    "reporting/screen": FACTS | {"console", "reporting/facts", "reporting/page", "reporting/tracking"},
     "reporting/tracking": FACTS | {"wandb_run"},
-    "configuration": LOW,
-    "sweep": LOW | {"configuration", "study", "reporting/screen"},
+    "overrides": LOW | {"shell"},
+    "configuration": LOW | {"overrides", "streams"},
+    "sweep": LOW | {"configuration", "streams", "study", "reporting/screen"},
 }
-ALLOWED["commands"] = set(ALLOWED) - {"configuration", "sweep"}
-WITH_HYDRA = {"configuration", "sweep"}
+WITH_HYDRA = {"overrides", "configuration", "sweep"}
+ALLOWED["commands"] = set(ALLOWED) - WITH_HYDRA
 
 
 def imported(node: ast.AST) -> set[str]:

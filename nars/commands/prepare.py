@@ -12,6 +12,7 @@ from nars.data.shards import UNREADABLE, ShardJob, ShardResult, make_shards, sha
 from nars.errors import UserError
 from nars.reporting.screen.progress import ProgressDisplay
 from nars.settings import PrepareSettings
+from nars.shell import override
 from nars.training.local_executor import cores
 
 SHOWN = 5
@@ -85,5 +86,6 @@ def _summarise(manifest: Manifest, output: Path, console: Console) -> None:
         )
     size = sum((output / shard.file).stat().st_size for shards in manifest.shards.values() for shard in shards)
     console.print(
-        f"written: {output}, {size / 1e9:.2f} GB; use it with: data=prepared data.root={output}", soft_wrap=True
+        f"written: {output}, {size / 1e9:.2f} GB; use it with: data=prepared {override('data.root', output)}",
+        soft_wrap=True,
     )

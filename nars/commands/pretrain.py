@@ -13,6 +13,7 @@ from nars.reporting.tracking.notices import Notices
 from nars.reporting.tracking.pretrainings import pretraining_run, track_pretraining
 from nars.seeds import Stage, stage_seed
 from nars.settings import PredictorSettings, PretrainScriptSettings, WandbSettings
+from nars.shell import command, override
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import JointSpace
 from nars.spaces.recipe import recipe_space
@@ -106,6 +107,7 @@ def pretrain_to_file(settings: PretrainScriptSettings, console: Console) -> Path
     if settings.output is not None:
         path = Path(settings.output)
         predictor.save(path)
-    console.print(f"written: {path}; use it with: python search.py pretrained={path}", soft_wrap=True)
+    use = command("search.py", override("pretrained", path))
+    console.print(f"written: {path}; use it with: {use}", soft_wrap=True)
     notices.say_end()
     return path

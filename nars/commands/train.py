@@ -19,6 +19,7 @@ from nars.records import Ledger, Record, training_key
 from nars.reporting.tracking.notices import Notices
 from nars.reporting.tracking.searches import pairs_artifact
 from nars.settings import TeacherSettings, TrainSettings
+from nars.shell import command, override
 from nars.study.answers import SPLIT
 from nars.study.outcomes import Result
 from nars.training.claims import LEASE_SECONDS, Claims
@@ -262,11 +263,12 @@ def _teacher_job(teacher: TeacherSettings, data: ImageData) -> TeacherJob | None
 
 def _say(card: dict, folder: Path, console: Console) -> None:
     weights = folder / card["weights"]
+    measure = command("train.py", "mode=evaluate", override("weights", weights), "data=folder", "data.root=...")
     lines = [
         f"{_accuracy_line(card)}: weights of epoch {card['epoch']} of {card['epochs']}, the best",
         _costs_line(card["macs"], card["params"], card["resolution"], card["num_classes"]),
         f"written: {weights} and card.yaml",
-        f"measure them on other images: python train.py mode=evaluate weights={weights} data=folder data.root=...",
+        f"measure them on other images: {measure}",
     ]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)

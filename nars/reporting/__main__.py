@@ -1,12 +1,12 @@
 """Rebuild reports: `python -m nars.reporting runs/digits`; several folders make one report, a sweep's its page."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from nars.errors import UserError
 from nars.reporting.page.report import write_report
 from nars.reporting.screen.sweeps import show_outcomes
+from nars.streams import complain, run_and_exit
 from nars.study.outcomes import outcome_files
 
 
@@ -26,10 +26,10 @@ def main() -> int:
             return 0 if show_outcomes(folder) else 1
         print(f"written: {write_report(arguments.folders, arguments.output)}")
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return 2
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

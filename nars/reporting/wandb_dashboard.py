@@ -4,10 +4,10 @@ Needs requirements-wandb.txt and a login. The workspace shows the runs of traini
 """
 
 import argparse
-import sys
 
 from nars.errors import UserError
 from nars.settings import Recipe
+from nars.streams import complain, run_and_exit
 
 NAME = "Architectures and recipes"
 LOG_SCALED = {"weight_decay"}
@@ -116,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
         made = workspace(entity, project, study=values.study, stages=values.stages)
         _save(made)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return 2
     print(f"saved: {made.url}")
     return 0
@@ -137,4 +137,4 @@ def _save(made) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from nars.errors import UserError
 from nars.reporting.page.report import write_report
@@ -30,7 +31,7 @@ def test_says_where_the_answer_comes_from(finished, finished_run):
     summary = finished_run.summary
     assert f"python train.py candidate={finished_run.folder / 'best-5.yaml'}" in text
     for word in (summary.command, summary.versions["torch"], summary.git_commit or "not in a git clone"):
-        assert word in text
+        assert escape(word) in text
     assert "out of &lt;memory&gt; &amp; more" in text
     assert "out of <memory>" not in text
 

@@ -144,6 +144,7 @@ JOBS = """
 import sys
 import hydra
 from nars.configuration import run_script
+from nars.settings import Settings
 from nars.study.outcomes import Result
 from nars.sweep import run_job
 
@@ -159,7 +160,7 @@ def main(config):
     print("value", value, flush=True)
     return value
 
-run_script(main)
+run_script(main, Settings)
 """
 
 

@@ -26,6 +26,7 @@ from nars.reporting.facts.sweeps import Sweep
 from nars.reporting.facts.trust import outside_sentence, prediction_sentences, trust_sentences
 from nars.reporting.page.figures import figures_of, front_of_searches
 from nars.reporting.page.strip import HEIGHT, strip_of
+from nars.shell import command, override
 from nars.study.answers import REPORT, Run
 from nars.study.folder import read_study
 
@@ -93,7 +94,7 @@ def answer_rows(run: Run, section: Section, sections: Sequence[Section]) -> list
             "marked": marked,
             "recipe": [(key in marked, recipe_value(key, value)) for key, value in answer["recipe"].items()],
             "differences": differences(answer, run.answers[0]),
-            "command": f"python train.py candidate={run.answer_file(rank)}",
+            "command": command("train.py", override("candidate", run.answer_file(rank))),
         }
         for rank, answer in enumerate(run.answers, start=1)
     ]

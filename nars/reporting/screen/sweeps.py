@@ -1,5 +1,6 @@
 """A sweep at its end on the terminal: a table, what failed, and where its page is."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nars.console import open_console
 from nars.costs.constraint import short_number
 from nars.errors import UserError
 from nars.reporting.facts.describe import architecture_strip, recipe_line
@@ -22,7 +24,7 @@ def show_outcomes(folder: Path) -> bool:
     outcomes = read_outcomes(folder)
     if not outcomes:
         raise UserError(f"{folder}: no job of the sweep left its outcome here; were they given other folders?")
-    finish_sweep(outcomes, folder, Console())
+    finish_sweep(outcomes, folder, open_console())
     return not any(outcome.error for outcome in outcomes)
 
 
@@ -32,7 +34,7 @@ def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) ->
     if sweep.rows:
         console.print(_table(sweep))
     for outcome in sweep.failed:
-        text = f"job {outcome.number} failed ({' '.join(outcome.overrides)}): {outcome.error}"
+        text = f"job {outcome.number} failed ({shlex.join(outcome.overrides)}): {outcome.error}"
         console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
     if sweep.failed:
         again = "the same command tries them again and reuses what is finished"

@@ -1,6 +1,5 @@
 """The words and tables of the terminal."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from nars.costs.constraint import short_number
 from nars.reporting.facts.describe import architecture_strip, differences, duration, limits, recipe_line
 from nars.reporting.facts.trust import trust_sentences
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
+from nars.shell import command, override
 from nars.study.answers import Run
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def print_answer(console: Console, run: Run, report: Path) -> None:
     console.print(" ".join(trust_sentences(run)), markup=False)
     console.print(f"Report: {report}", soft_wrap=True, markup=False)
     console.print(
-        f"Train the best pair on: python train.py candidate={shlex.quote(str(run.answer_file(1)))}",
+        f"Train the best pair on: {command('train.py', override('candidate', run.answer_file(1)))}",
         soft_wrap=True,
         markup=False,
     )

@@ -1,0 +1,70 @@
+"""Jobs of scripts, alone and in sweeps: where they work, and what is left of them."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nars.study.outcomes import read_outcomes
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = f"""
+import hydra
+from pathlib import Path
+from nars.configuration import run_script, settings_from
+from nars.errors import UserError
+from nars.settings import SearchSettings
+from nars.sweep import run_job
+
+def job(settings):
+    print("works in", Path(settings.runs_dir).resolve())
+    if settings.seed == 1:
+        raise UserError("seed 1")
+
+@hydra.main(version_base="1.3", config_path={str(ROOT / "conf")!r}, config_name="search")
+def main(config):
+    run_job(lambda: job(settings_from(config, SearchSettings)))
+
+if __name__ == "__main__":
+    run_script(main, SearchSettings)
+"""
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    (folder / "program.py").write_text(PROGRAM)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "program.py", *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def launchers() -> list[str]:
+    """Those that are installed."""
+    joblib = importlib.util.find_spec("hydra_plugins") and importlib.util.find_spec(
+        "hydra_plugins.hydra_joblib_launcher"
+    )
+    return ["basic", *["joblib"] * (joblib is not None)]
+
+
+def test_a_job_works_where_the_command_was_started(tmp_path):
+    done = run(tmp_path, "hydra.job.chdir=true", "hydra.run.dir=elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"works in {tmp_path / 'runs'}"
+
+
+@pytest.mark.parametrize("launcher", launchers())
+def test_all_jobs_of_a_sweep_work_where_the_command_was_started(tmp_path, launcher):
+    given = [f"hydra/launcher={launcher}", "hydra.job.chdir=true", "hydra.sweep.subdir=${hydra.job.num}"]
+    done = run(tmp_path, "-m", *given, "study=a,O'Brien", "seed=0,1")
+    assert done.returncode == 1
+    assert done.stdout.count(f"works in {tmp_path / 'runs'}\n") == 2  # the others are refused before
+    [folder] = (tmp_path / "runs" / "sweeps").iterdir()
+    outcomes = read_outcomes(folder)
+    assert [outcome.error for outcome in outcomes][:2] == [None, "seed 1"]
+    assert "study: String should match pattern" in outcomes[2].error
+    assert "3 of 4 jobs failed" in done.stdout
+    assert f"job 1 failed (hydra/launcher={launcher} " not in done.stdout
+    assert not list(tmp_path.rglob("runs/**/runs"))
