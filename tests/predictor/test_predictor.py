@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import load_file
 from scipy.stats import kendalltau
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from nars.errors import UserError
 from nars.predictor.predictor import Predictor
@@ -150,6 +152,38 @@ def test_same_seed_and_rows_give_the_same_predictions_whatever_was_fitted_before
     other.fit(x[:50], y[:50])
     np.testing.assert_array_equal(once.predict(x), twice.predict(x))
     assert not np.allclose(once.predict(x), other.predict(x))
+
+
+def test_a_fit_freezes_the_pretrained_encoder_then_moves_all_at_a_lower_rate_that_falls_to_nothing(space, tmp_path):
+    """What each optimizer step finds: the rate, and whether the encoder is still the one that was pretrained."""
+    settings = PredictorSettings(
+        head="network",
+        members=2,
+        pretrain=PretrainSettings(epochs=2),
+        fit=FitSettings(frozen_epochs=3, whole_epochs=4, lr=0.02, whole_lr=0.003, weight_decay=0.07),
+    )
+    x = rows(space, 80, recipe=2)
+    predictor = new(space, settings, recipe=RECIPE)
+    predictor.pretrain(x[:, :-2], planted_statistics(x[:, :-2]))
+    predictor.save(tmp_path / "pretrained.safetensors")
+    pretrained = load_file(tmp_path / "pretrained.safetensors")
+    steps, encoder = [], []
+
+    def look(optimizer, *_):
+        [group] = optimizer.param_groups
+        steps.append((len(group["params"]), group["lr"], group["weight_decay"]))
+        if len(group["params"]) == 8 and not encoder:
+            encoder.extend(parameter.detach().clone() for parameter in group["params"][:4])
+
+    hook = register_optimizer_step_pre_hook(look)
+    predictor.fit(x, x.sum(axis=1))
+    hook.remove()
+    frozen, whole = steps[: 3 * 8], steps[3 * 8 :]  # 8 batches of 10 records
+    assert set(frozen) == {(4, 0.02, 0.07)}  # the head alone
+    assert {(count, decay) for count, _, decay in whole} == {(8, 0.07)}
+    assert [lr for _, lr, _ in whole] == pytest.approx([0.003 * (1 + np.cos(np.pi * i / 32)) / 2 for i in range(32)])
+    names = [f"proxy.encoder.{layer}.{part}" for layer in ("hidden", "embedding") for part in ("weight", "bias")]
+    assert all(torch.equal(before, pretrained[name]) for before, name in zip(encoder, names, strict=True))
 
 
 HEADS = ("network", "process", "blend")

@@ -72,6 +72,12 @@ def test_known_correlations():
     assert kendall_tau([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx((5 - 1) / 6)
 
 
+def test_epochs_are_compared_by_spearman_s_correlation():
+    """By hand, as above: Kendall's tau would be 2/3 where Spearman's correlation is 0.8."""
+    curves = np.array([[0.1, 1.0], [0.3, 2.0], [0.2, 3.0], [0.4, 4.0]])
+    assert correlation_by_epoch(curves) == pytest.approx([0.8, 1.0])
+
+
 def test_epochs_at_which_all_are_equal_have_no_correlation():
     curves = np.array([[0.1, 0.1, 0.3], [0.1, 0.2, 0.4], [0.1, 0.3, 0.5]])
     assert correlation_by_epoch(curves) == [None, pytest.approx(1), pytest.approx(1)]

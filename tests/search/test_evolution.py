@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from nars.errors import UserError
-from nars.search.evolution import _Memory, _new_and_feasible, adaptive_rates, evolve, mutate, random_feasible
+from nars.search.evolution import (
+    _children,
+    _Memory,
+    _new_and_feasible,
+    adaptive_rates,
+    evolve,
+    mutate,
+    random_feasible,
+)
 from nars.settings import EvolutionSettings, parse
 from nars.spaces.dimension import Dimension
 from nars.spaces.space import Space
@@ -197,6 +205,28 @@ def test_adaptive_rates():
     rates = adaptive_rates(np.array([5.0, 3.5, 2.0, 1.9, 0.0]), population, above=0.8, below=0.6)
     np.testing.assert_allclose(rates, [0, 0.4, 0.8, 0.6, 0.6])
     np.testing.assert_allclose(adaptive_rates(np.ones(3), np.ones(4), above=0.8, below=0.6), 0.8)
+
+
+def test_crossover_goes_by_the_better_of_the_pair():
+    """Three parents that differ in all of 40 dimensions, with scores 3, 2 and 0, and no mutation but the forced one.
+
+    With the best there is no crossover: its rate is 0. The other two cross with the rate of the better, (3 - 2) /
+    (3 - 5/3) = 0.75, and not with 0.2, that of the worse. A pair that crosses shares the dimensions evenly.
+    """
+    points = np.arange(3, dtype=np.int16)[:, None].repeat(40, axis=1)
+    rates = {"crossover_above": 1.0, "crossover_below": 0.2, "mutations_above": 0.0, "mutations_below": 0.0}
+    settings, rng = EvolutionSettings(**rates), np.random.default_rng(0)
+    parents = np.repeat(np.arange(3), 4000)
+    sizes = np.full(40, 3)
+    children = _children(parents, points, np.array([3.0, 2.0, 0.0]), sizes, settings, rng)
+    differs = (children != points[parents]).sum(axis=1).reshape(3, -1)
+    assert (differs[0] == 1).all()
+    for row in (1, 2):
+        crossed = differs[row] > 1
+        assert crossed.mean() == pytest.approx(0.75 / 2, abs=0.03)  # half of the mates are the best
+        assert differs[row][crossed].mean() == pytest.approx(20, abs=0.5)
+        assert not (children.reshape(3, -1, 40)[row][crossed] == 0).any()
+        assert (differs[row][~crossed] == 1).all()
 
 
 def test_mutation_never_keeps_a_choice():

@@ -115,6 +115,48 @@ def test_learning_beats_chance(name, pool):
     assert min(gains) > 0.05
 
 
+class Unsure:
+    """Predicts the same of all, with deviations that rise along the pool; notes what is drawn of whom by which seed."""
+
+    def __init__(self, space, points):
+        self.rows = {row.tobytes(): i for i, row in enumerate(space.encode(points))}
+        self.drawn, self.seeds = [], []
+
+    def predict(self, x):
+        return np.full(len(x), 0.5)
+
+    def predict_with_std(self, x):
+        return self.predict(x), np.linspace(0.1, 0.2, len(x))
+
+    def draws(self, x, n, *, seed):
+        self.drawn.append(sorted(self.rows[row.tobytes()] for row in x))
+        self.seeds.append(seed)
+        return np.random.default_rng(seed).normal(size=(n, len(x)))
+
+
+def test_of_many_candidates_the_hopeful_are_drawn_of_by_another_seed_each_round():
+    """2,000 in a bin are too many: 1,500 of greatest mean plus two deviations are looked at, and the best by mean."""
+    space = Space("line", [Dimension(name="position", choices=tuple(range(2000)))])
+    points = np.arange(2000, dtype=np.int16)[:, None]
+    predictor = Unsure(space, points)
+
+    def chosen(known, seed):
+        settings = NarsSettings(name="nars", cost_bins=1)
+        strategy = open_strategy(
+            settings, space, Pool(points, np.ones(2000)), feasible=None, predictor=predictor, seed=seed
+        )
+        return strategy.choose(4, points[:known], np.full(known, 0.5))
+
+    for known in (8, 8, 12):
+        assert len(chosen(known, seed=5)) == 4
+        best_by_mean = list(range(known, known + 4))
+        assert predictor.drawn[-1] == [*best_by_mean, *range(500, 2000)]
+    chosen(8, seed=6)
+    first, again, next_round, other = predictor.seeds
+    assert first == again
+    assert len({first, next_round, other}) == 3
+
+
 def test_one_bin_finds_the_best_of_all(pool):
     best = accuracy(pool.points).max()
     assert accuracy(searched("nars, one bin", pool, batches=[16, 8])[0]).max() == best
