@@ -6,12 +6,12 @@ from pathlib import Path
 import yaml
 
 from nars.errors import UserError
+from nars.files import CONF, NumberLoader
 from nars.networks.architectures import architecture_of
 from nars.networks.timm_models import timm_architecture
 from nars.spaces.candidate import Candidate
 from nars.spaces.recipe import Recipe
 
-CONF = Path(__file__).parents[1] / "conf"
 FOLDER = CONF / "candidates"
 
 
@@ -68,10 +68,10 @@ def _recipe_named(name: str, *, where: str) -> dict:
     return read_yaml(paths[name])
 
 
-def read_yaml(path: Path) -> dict:
-    """The mapping in a YAML file; UserError if it holds none."""
+def read_yaml(path: Path, loader: type = NumberLoader) -> dict:
+    """The mapping in a YAML file, with numbers as in configuration files; UserError if it holds none."""
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):

@@ -5,7 +5,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 from hydra.core.config_store import ConfigStore
@@ -15,11 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from nars.errors import UserError, disk_error
+from nars.files import CONF
 from nars.overrides import with_texts_quoted
 from nars.settings import RecipeOverrides, Settings, SettingsType, parse
 from nars.streams import complain, end_if_reader_is_gone, run_and_exit
-
-CONF = Path(__file__).parents[1] / "conf"
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # for Hydra's own folders; ours are settings
 # For conf/train.yaml, so that recipe.lr=... may be given; Hydra refuses keys that a configuration does not have.

@@ -12,6 +12,17 @@ from nars.settings import Recipe, WandbSettings
 
 INIT_SECONDS = 30  # to wait for the server
 FINISH_SECONDS = 60  # to wait for uploads at the end of a run; what is left can be synced
+# What W&B may know from the environment: who uploads whereto and how, where W&B keeps its own files, and labels. The
+# entity counts where `logger.wandb.entity` is null.
+OF_THE_ENVIRONMENT = {
+    f"WANDB_{name}"
+    for name in (
+        *("API_KEY", "IDENTITY_TOKEN_FILE", "CREDENTIALS_FILE", "ENTITY", "USERNAME", "USER_EMAIL"),
+        *("BASE_URL", "APP_URL", "INSECURE_DISABLE_SSL", "HTTP_TIMEOUT", "FILE_PUSHER_TIMEOUT"),
+        *("CACHE_DIR", "CONFIG_DIR", "DATA_DIR", "ARTIFACT_DIR", "TAGS", "NOTES", "HOST"),
+        *("DISABLE_GIT", "DISABLE_CODE", "ERROR_REPORTING"),
+    )
+}
 
 
 class WandbRun:
@@ -48,7 +59,7 @@ class WandbRun:
             (self.study / "wandb").mkdir(parents=True, exist_ok=True)
             import wandb
 
-            _leave_parents_service()
+            _leave_the_rest_of_the_environment()
             wandb.setup(wandb.Settings(silent=True))
             if self.offline:
                 for old in (self.study / "wandb").glob(f"offline-run-*-{values['id']}"):
@@ -146,10 +157,16 @@ def forget_problems(study: Path) -> None:
 
 
 @cache
-def _leave_parents_service() -> None:
-    """Let this process have W&B's background process for itself: in a shared one, the run of a killed process stays in
-    use, and the next try could not have it."""
-    os.environ.pop("WANDB_SERVICE", None)
+def _leave_the_rest_of_the_environment() -> None:
+    """Take W&B's variables from the environment of this process and those it starts, but for `OF_THE_ENVIRONMENT`.
+
+    An agent's would give all runs of a search one id and one sweep, others their folder, group or mode: what a run is
+    follows from our settings. A service of the parent's would hold the run of a killed process in use, and the next try
+    could not have it.
+    """
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        if name not in OF_THE_ENVIRONMENT and not name.startswith(("WANDB_X_", "WANDB__")):  # W&B's inner workings
+            del os.environ[name]
 
 
 def _problems(study: Path) -> Path:

@@ -87,7 +87,11 @@ def test_a_training_names_the_weights_that_it_wrote(odd):
     settings = settings_of("train", TrainSettings, *candidate, *short, f"runs_dir={literal(str(odd))}")
     command = printed(train_candidate, settings).splitlines()[-1].partition("other images: ")[2]
     assert command.startswith("python train.py mode=evaluate ")
-    assert Path(given(command, "weights")).is_file()
+    weights = Path(given(command, "weights"))
+    assert weights.is_file()
+    [line] = [line for line in weights.with_name("card.yaml").read_text().splitlines() if "import timm" in line]
+    exec(line.strip(), pasted := {})  # what the card says loads the weights
+    assert pasted["network"].num_classes == 10
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """W&B runs: what goes wrong with W&B, caused for real, stops nothing and is noted."""
 
+import os
 import subprocess
 import sys
 import time
@@ -126,9 +127,45 @@ def begin(key):
 """
 
 
-def in_a_process(study: Path, code: str) -> subprocess.CompletedProcess:
+def in_a_process(study: Path, code: str, **environment: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", IN_A_PROCESS + code, str(study)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    environment = os.environ | environment
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+OTHERS = {
+    "WANDB_RUN_ID": "fixed",
+    "WANDB_SWEEP_ID": "abc",
+    "WANDB_RUN_GROUP": "theirs",
+    "WANDB_NAME": "theirs",
+    "WANDB_JOB_TYPE": "theirs",
+    "WANDB_PROJECT": "theirs",
+    "WANDB_RESUME": "must",
+    "WANDB_CONFIG": '{"recipe/lr": 7}',
+    "WANDB_SILENT": "false",
+    "WANDB_SERVICE": "3-1-tcp-localhost-1",
+}
+
+
+@pytest.mark.parametrize("mode", ["online", "disabled"])
+def test_runs_are_ours_whatever_an_agent_says(study, read_wandb, tmp_path, mode):
+    code = """
+for key in ("k1", "k2"):
+    with WandbRun(WandbSettings(), study, key=key, name="n", job_type="candidate", config={"recipe/lr": 0.1}) as run:
+        run.log({"x": 1}, step=0)
+"""
+    others = OTHERS | {"WANDB_MODE": mode, "WANDB_DIR": str(tmp_path / "elsewhere")}
+    done = in_a_process(study, code, **others, WANDB_ENTITY="our-team", WANDB_TAGS="a,b")
+    assert (done.returncode, done.stderr) == (0, "")
+    runs = read_wandb(study)
+    assert set(runs) == {"study-k1", "study-k2"}
+    for file in runs.values():
+        run = file.run
+        assert (run.run_group, run.display_name, run.job_type, run.project) == ("study", "n", "candidate", "nars")
+        assert (run.sweep_id, run.entity, list(run.tags)) == ("", "our-team", ["a", "b"])
+        assert file.config["recipe/lr"] == 0.1
+        assert [row["x"] for row in file.history] == [1]
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds W&B's process in /proc")

@@ -6,11 +6,14 @@ from difflib import get_close_matches
 import timm
 import torch
 from pydantic import PositiveInt
+from timm.models import PretrainedCfg, get_arch_pretrained_cfgs, get_deprecated_models
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nars.errors import UserError
 from nars.settings import Recipe, Settings, parse
+
+NOT_BUILT = (AssertionError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)  # by timm
 
 
 class TimmArchitecture(Settings):
@@ -34,19 +37,23 @@ class TimmArchitecture(Settings):
 def timm_architecture(name: str, *, where: str) -> TimmArchitecture:
     """timm's network `name` at the resolution that it was made for; UserError, with what is similar, for no name."""
     _check_known(name, where=where)
-    return TimmArchitecture(timm=name, resolution=timm.get_pretrained_cfg(name).input_size[-1])
+    known = timm.get_pretrained_cfg(name) or PretrainedCfg()  # timm's own assumption of a model that says nothing
+    return TimmArchitecture(timm=name, resolution=known.input_size[-1])
 
 
 def build_timm_network(architecture: TimmArchitecture, *, num_classes: int, recipe: Recipe | None = None) -> nn.Module:
-    """The network, untrained; UserError if it has no stochastic depth and should."""
+    """The network, untrained; UserError if it has no stochastic depth and should, or timm cannot build it."""
     name = architecture.timm
     paths = {"drop_path_rate": recipe.stochastic_depth} if recipe and recipe.stochastic_depth else {}
     try:
         return timm.create_model(name, num_classes=num_classes, drop_rate=recipe.dropout if recipe else 0.0, **paths)
-    except TypeError as error:
-        if "drop_path_rate" not in str(error):
-            raise
-        raise UserError(f"timm:{name} has no stochastic depth; set recipe.stochastic_depth=0.0") from None
+    except NOT_BUILT as error:
+        if "drop_path_rate" in str(error):
+            raise UserError(f"timm:{name} has no stochastic depth; set recipe.stochastic_depth=0.0") from None
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(
+            f"timm:{name} cannot be built with {num_classes} classes ({reason}); try another model"
+        ) from None
 
 
 def measured_costs(network: nn.Module, side: int) -> tuple[float, float]:
@@ -71,6 +78,15 @@ def measured_costs(network: nn.Module, side: int) -> tuple[float, float]:
 
 
 def _check_known(name: str, *, where: str) -> None:
+    """UserError if timm has no such model, calls it otherwise now, or has no such tag of it."""
+    model, dot, tag = name.partition(".")
+    now = get_deprecated_models().get(model)
+    if now:
+        raise UserError(f"{where}: timm calls this model {now} now: give timm:{now}")
     if not timm.is_model(name):
-        similar = get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
+        similar = get_close_matches(model.lower(), timm.list_models(), n=3, cutoff=0.4)
         raise UserError(f"{where}: timm has no model {name}" + (f"; similar: {', '.join(similar)}" * bool(similar)))
+    known = get_arch_pretrained_cfgs(model)
+    if dot and name not in known:
+        tags = ", ".join(known).replace(f"{model}.", "") or "none"
+        raise UserError(f"{where}: timm has no tag {tag} of {model}; its tags: {tags}")

@@ -8,7 +8,7 @@ import yaml
 
 from nars.costs.constraint import COSTS, Constraint
 from nars.errors import UserError
-from nars.files import content_key, digest, write_whole
+from nars.files import NumberLoader, content_key, digest, write_whole
 from nars.records import Ledger
 from nars.settings import DataSettings, SearchSettings, parse
 from nars.study.outcomes import Result
@@ -125,16 +125,16 @@ def read_run(file: Path) -> list[Run]:
         if file.name == SUMMARY:
             paths = file.parent.glob("best-*.yaml")
             paths = sorted(paths, key=lambda path: int(path.stem.removeprefix("best-")))
-            answers = [_load(path, needed=ANSWER_KEYS) for path in paths]
+            answers = [_load(path, needed=ANSWER_KEYS, loader=NumberLoader) for path in paths]
         summary = parse(SearchSummary, _load(file), where=str(file))
     except FileNotFoundError:
         return []
     return [Run(folder=file.parent, summary=summary, answers=tuple(answers))]
 
 
-def _load(path: Path, needed: Sequence[str] = ()) -> dict:
+def _load(path: Path, needed: Sequence[str] = (), loader: type = _Loader) -> dict:
     try:
-        values = yaml.load(path.read_text(), Loader=_Loader)
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except FileNotFoundError:
         raise
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -1,5 +1,7 @@
 """The card of trained weights: a YAML file beside them with all one must know to use them; a candidate file too."""
 
+import math
+import os
 from pathlib import Path
 
 import yaml
@@ -17,6 +19,17 @@ from nars.training.weights.files import load_weights
 
 WEIGHTS = "weights.safetensors"
 IN_TIMM = ("fbnetv3_d", "fbnetv3_g")  # timm has fbnetv3_b too, but pads two of its convolutions otherwise than released
+
+
+class _Code(str):
+    """Text that is copied from the file: it stands there as it is, whatever quotes it holds."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Of cards."""
+
+
+_Dumper.add_representer(_Code, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|"))
 
 
 def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) -> dict:
@@ -49,13 +62,13 @@ def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) 
         "seed": job.seed,
         "versions": record.versions,
         "weights": WEIGHTS,
-        "load": _load_line(job.architecture, data.num_classes),
+        "load": _Code(_load_line(job.architecture, data.num_classes, os.path.abspath(Path(job.folder) / WEIGHTS))),
     }
 
 
 def write_card(weights: Path, card: dict) -> None:
     """Write the card of `weights` beside them."""
-    write_whole(_path(weights), yaml.safe_dump(card, sort_keys=False))
+    write_whole(_path(weights), yaml.dump(card, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf))
 
 
 def remove_card(weights: Path) -> None:
@@ -65,7 +78,8 @@ def remove_card(weights: Path) -> None:
 
 def read_card(weights: Path) -> dict | None:
     """The card that lies beside `weights`, or None."""
-    return read_yaml(_path(weights)) if _path(weights).is_file() else None
+    # As it was written, since a class may be called 1e5.
+    return read_yaml(_path(weights), loader=yaml.SafeLoader) if _path(weights).is_file() else None
 
 
 def load_trained(weights: Path | str) -> nn.Module:
@@ -82,10 +96,11 @@ def _path(weights: Path) -> Path:
     return weights.with_name("card.yaml")
 
 
-def _load_line(architecture: dict, num_classes: int) -> str:
-    """Python that gives the network with its weights: timm's own where timm knows the network by name."""
+def _load_line(architecture: dict, num_classes: int, weights: str) -> str:
+    """A line of Python, for any folder, that gives the network with its weights: timm's where timm knows its name."""
     names = [name for name in IN_TIMM if load_architecture(name) == architecture]
     names += [architecture["timm"]] if "timm" in architecture else []
     if names:
-        return f"timm.create_model('{names[0]}', num_classes={num_classes}, checkpoint_path='{WEIGHTS}')"
-    return f"nars.training.weights.card.load_trained('{WEIGHTS}')"
+        made = f"timm.create_model({names[0]!r}, num_classes={num_classes}, checkpoint_path={weights!r})"
+        return f"import timm; network = {made}.eval()"
+    return f"from nars.training.weights.card import load_trained; network = load_trained({weights!r})"
