@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SAMPLE ?= 400  # mutants that are drawn at random, 0 for all; SEED decides which
+SEED ?= 0
 TESTS ?=  # what pytest is told besides, such as -m "not slow"
 
-.PHONY: search test lint clean
+.PHONY: search test lint mutants clean
 
 search: $(VENV)/.installed
 	$(BIN)/python search.py constraint=flops_600m
@@ -18,6 +20,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+mutants: $(VENV)/.installed-mutants
+	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.mutants.run --sample $(SAMPLE) --seed $(SEED)
+
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
@@ -30,5 +35,9 @@ $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	touch $@
 
+$(VENV)/.installed-mutants: requirements-mutants.txt $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) mutants .pytest_cache .ruff_cache build *.egg-info
