@@ -157,7 +157,7 @@ class Kept(LocalExecutor):
 def kept_workers(monkeypatch):
     executors = []
 
-    def kept(settings, run):
+    def kept(settings, run, **given):
         if not executors:
             executors.append(Kept(settings, run))
         return executors[0]

@@ -100,10 +100,10 @@ def plan_of(missing: NotKnownError, trainer: CandidateTrainer, data: ImageData, 
 
 
 def _measure(job: TrainingJob, trainer: CandidateTrainer) -> float:
-    [outcome] = trainer.executor.map([job], lambda: None)
-    if outcome.result is None:
-        raise UserError(f"no training could be measured: {outcome.reason}")
-    return outcome.result
+    [completed] = trainer.executor.map([job], lambda: None)
+    if completed.result is None:
+        raise UserError(f"no training could be measured: {completed.reason}")
+    return completed.result
 
 
 def _images_per_epoch(protocol: ProtocolSettings, data: ImageData) -> float:

@@ -10,10 +10,10 @@ from nars.data.imagenet200 import Split, write_split
 from nars.data.prepared import Manifest
 from nars.data.shards import UNREADABLE, ShardJob, ShardResult, make_shards, shard_jobs, write_manifest
 from nars.errors import UserError
+from nars.machine import cores
 from nars.reporting.screen.progress import ProgressDisplay
 from nars.settings import PrepareSettings
 from nars.shell import override
-from nars.training.local_executor import cores
 
 SHOWN = 5
 

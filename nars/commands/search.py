@@ -1,6 +1,7 @@
 """What search.py does: pretraining, rounds, evolution and the answer, put together."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -173,7 +174,7 @@ class Search:
 
     def _explore(self) -> Exploration:
         """The rounds. The next job of a sweep finds them, if it asks for another limit alone."""
-        with open_executor(self.settings.executor, train_job) as executor:
+        with self._executor(train_job) as executor:
             fits = self._predictor()
             trainer = self._trainer(executor, fits)
             history = self._rounds(fits, trainer, trainer)
@@ -213,7 +214,7 @@ class Search:
     def _dry_run(self) -> None:
         from nars.commands.dry_run import NotKnownError, OnlyKnown, plan_of, seconds_per_image  # imports what trains
 
-        with open_executor(self.settings.executor, seconds_per_image) as executor:
+        with self._executor(seconds_per_image) as executor:
             trainer = self._trainer(executor)
             fits = self._predictor() if len(trainer.ledger) else None  # the first round needs none
             try:
@@ -241,6 +242,9 @@ class Search:
             )
             identity = path.name
         return CachedFits(predictor, identity=identity, folder=self.folder / "predictors", encoder=path)
+
+    def _executor(self, run: Callable) -> Executor:
+        return open_executor(self.settings.executor, run, accelerator=self.settings.trainer.accelerator)
 
     def _trainer(self, executor: Executor, fits: CachedFits | None = None) -> CandidateTrainer:
         s = self.settings

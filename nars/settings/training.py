@@ -95,7 +95,8 @@ class TrainerSettings(Settings):
 
 class TrainingLimits(Settings):
     """A training whose worker dies, is stopped after `max_training_seconds`, needs more than `max_memory_gib` or raises
-    an error is tried again up to `retries` times, then recorded as failed; null = no limit.
+    an error is tried again up to `retries` times, then recorded as failed; out of GPU memory, it is recorded at once.
+    null = no limit.
     """
 
     retries: NonNegativeInt = 2

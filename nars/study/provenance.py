@@ -1,6 +1,5 @@
 """Where a result comes from: command, commit, versions, machine."""
 
-import os
 import platform
 import shlex
 import subprocess
@@ -8,6 +7,8 @@ import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+
+from nars.machine import cores
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "numpy", "scipy", "scikit-learn")
 
@@ -38,5 +39,5 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> str:
-    """System, processor and number of cores."""
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    """System, processor and number of cores that this process may use."""
+    return f"{platform.system()} {platform.machine()}, {cores()} cores"

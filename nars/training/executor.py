@@ -1,4 +1,4 @@
-"""Who trains the candidates: jobs in, outcomes out as they finish; what is lost is tried again."""
+"""Who trains the candidates: jobs in, their results out as they finish; what is lost is tried again."""
 
 import time
 from abc import ABC, abstractmethod
@@ -11,23 +11,32 @@ POLL_SECONDS = 0.5
 
 
 class LostError(Exception):
-    """One try of one job gave no result; the message says why."""
+    """One try of one job gave no result; the message says why.
+
+    `final`: another try would end in the same way, until somebody changes what the message says.
+    """
+
+    def __init__(self, reason: str, *, final: bool = False):
+        super().__init__(reason)
+        self.final = final
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a job after `tries` tries: the `result` that it returned, or the `reason` why there is none."""
+class Completed:
+    """What became of a job after `tries` tries: the `result` that it returned, or the `reason` why there is none, which
+    may be `final` (`LostError`)."""
 
     job: object
     tries: int
     result: object = None
     reason: str | None = None
+    final: bool = False
 
 
 class Executor(ABC):
     """Runs jobs elsewhere. A context manager: leaving it ends whatever still runs.
 
-    `retries`: how often a job that was lost is tried again before its outcome is the reason.
+    `retries`: how often a job that was lost is tried again before it is completed without a result.
     """
 
     def __init__(self, *, retries: int):
@@ -39,20 +48,20 @@ class Executor(ABC):
     def __exit__(self, *exception) -> None:
         self.close()
 
-    def map(self, jobs: Iterable, on_poll: Callable[[], None]) -> Iterator[Outcome]:
-        """The outcome of every job as it finishes, in any order.
+    def map(self, jobs: Iterable, on_poll: Callable[[], None]) -> Iterator[Completed]:
+        """Every job as it is completed, in any order.
 
         A job is taken from `jobs` when there is room for it; None stands for a job that is not there yet, and is asked
         for again. `on_poll` is called about twice a second while waiting. UserError from a job is raised at once.
         """
         running: dict[Future, tuple[object, int]] = {}
         try:
-            yield from self._outcomes(iter(jobs), running, on_poll)
+            yield from self._completed(iter(jobs), running, on_poll)
         finally:
             if running:  # left early: what still runs is for nobody
                 self.close()
 
-    def _outcomes(self, jobs: Iterator, running: dict, on_poll: Callable[[], None]) -> Iterator[Outcome]:
+    def _completed(self, jobs: Iterator, running: dict, on_poll: Callable[[], None]) -> Iterator[Completed]:
         again, ended = deque(), False
         while True:
             while self._has_room(len(running)):
@@ -66,12 +75,12 @@ class Executor(ABC):
             for future in _some_done(running):
                 job, tries = running.pop(future)
                 try:
-                    yield Outcome(job=job, tries=tries, result=self._collect(future))
+                    yield Completed(job=job, tries=tries, result=self._collect(future))
                 except LostError as lost:
-                    if tries <= self._retries:
+                    if tries <= self._retries and not lost.final:
                         again.append((job, tries))
                     else:
-                        yield Outcome(job=job, tries=tries, reason=str(lost))
+                        yield Completed(job=job, tries=tries, reason=str(lost), final=lost.final)
             on_poll()
 
     @abstractmethod

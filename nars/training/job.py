@@ -1,5 +1,6 @@
 """A training as plain values, and what must be known of it without importing what trains."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from nars.data import ImageData
@@ -70,7 +71,8 @@ def best_weights_path(folder: Path | str) -> Path:
 def forget_state(job: TrainingJob) -> None:
     """Remove the state of a training whose record is kept, unless the settings keep it."""
     if not job.trainer.keep_checkpoints:
-        remove_checkpoint(job.folder)
+        with suppress(OSError):  # what cannot be removed takes space, no more
+            remove_checkpoint(job.folder)
 
 
 def remove_checkpoint(folder: Path | str) -> None:

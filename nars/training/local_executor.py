@@ -1,6 +1,7 @@
 """Trainings in long-lived worker processes of this machine, one per slot: a GPU, or some cores."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,24 +19,28 @@ from multiprocessing import (
 from pebble import ProcessExpired, ProcessPool
 
 from nars.errors import UserError, disk_error
+from nars.machine import cores
 from nars.settings import LocalExecutorSettings
 from nars.training.executor import Executor, LostError
 
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc", "Cannot allocate memory")
+OUT_OF_GPU_MEMORY = re.compile(r"(CUDA|HIP)\b.*out of memory|_STATUS_ALLOC_FAILED")  # PyTorch's words, its libraries'
 
 
 class LocalExecutor(Executor):
     """Trains in up to `workers` processes, started when there is a job for them and alive until `close`.
 
     A worker that dies, hangs or runs out of memory takes only its own training with it; a new process gets its slot.
+    `gpus` are the GPUs of the workers, as CUDA_VISIBLE_DEVICES names them; None: all that this process may use.
     """
 
-    def __init__(self, settings: LocalExecutorSettings, run: Callable):
+    def __init__(self, settings: LocalExecutorSettings, run: Callable, *, gpus: tuple[str, ...] | None = None):
         super().__init__(retries=settings.retries)
+        gpus = visible_gpus() if gpus is None else gpus
         self.settings = settings
-        self.workers = settings.workers or default_workers(settings.threads_per_worker)
+        self.workers = settings.workers or default_workers(settings.threads_per_worker, gpus)
         self._run = run
-        self._idle = [Slot(settings, gpu) for gpu in reversed(assigned_gpus(visible_gpus(), self.workers))]
+        self._idle = [Slot(settings, gpu) for gpu in reversed(assigned_gpus(gpus, self.workers))]
         self._busy: dict[Future, Slot] = {}
 
     def close(self) -> None:
@@ -63,7 +68,7 @@ class LocalExecutor(Executor):
             raise
         except Exception as error:  # a fault of one training must not end the search
             slot.stop()  # what failed may have left memory, or the GPU, in a state that fails again
-            raise disk_error(error) or LostError(_reason(error, self.settings)) from error
+            raise disk_error(error) or _lost(error, self.settings) from error
 
 
 class Slot:
@@ -102,13 +107,17 @@ class Slot:
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return tuple(filter(None, named.split(",")))
-    import torch
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them.
 
-    return tuple(map(str, range(torch.cuda.device_count())))
+    Read as CUDA does: the first entry that is no GPU ends the list, so that "-1", "" and "NoDevFiles" mean none, and
+    one that is named twice makes it empty. Names are believed on a machine where no GPU is found at all.
+    """
+    import torch
+    from torch.cuda import _parse_visible_devices
+
+    there = torch.cuda.device_count()
+    named = _parse_visible_devices() if "CUDA_VISIBLE_DEVICES" in os.environ else range(there)
+    return tuple(map(str, named))[: there or None]
 
 
 def assigned_gpus(gpus: tuple[str, ...], workers: int) -> list[str | None]:
@@ -116,14 +125,10 @@ def assigned_gpus(gpus: tuple[str, ...], workers: int) -> list[str | None]:
     return [gpus[i % len(gpus)] if gpus else None for i in range(workers)]
 
 
-def default_workers(threads_per_worker: int) -> int:
-    """One worker per GPU, or per `threads_per_worker` cores that this process may use."""
-    return len(visible_gpus()) or max(1, cores() // threads_per_worker)
-
-
-def cores() -> int:
-    """Cores that this process may use; all of them where the system cannot tell (macOS)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def default_workers(threads_per_worker: int, gpus: tuple[str, ...] | None = None) -> int:
+    """One worker per GPU of `gpus` (None: of all that this process may use), without any one per `threads_per_worker`
+    cores that it may use."""
+    return len(visible_gpus() if gpus is None else gpus) or max(1, cores() // threads_per_worker)
 
 
 def _spawning():
@@ -134,9 +139,26 @@ def _spawning():
     return get_context("spawn")
 
 
-def _reason(error: Exception, settings: LocalExecutorSettings) -> str:
-    """Why a try was lost, in one line."""
+def _lost(error: Exception, settings: LocalExecutorSettings) -> LostError:
+    """That a try was lost, and why, in one line."""
     text = (str(error).splitlines() or [""])[0]
+    if type(error).__name__ == "OutOfMemoryError" or OUT_OF_GPU_MEMORY.search(text):  # PyTorch's
+        what = ". ".join(text.split(". ")[:2]).rstrip(".")  # what was asked for; statistics follow
+        return LostError(
+            f"out of GPU memory ({what}); lower protocol.batch_size (the learning rate follows), use "
+            "trainer.precision=bf16-mixed, or let fewer trainings share a GPU",
+            final=True,
+        )
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
+        limit = "" if settings.max_memory_gib is None else f", executor.max_memory_gib={settings.max_memory_gib:g}"
+        return LostError(
+            f"out of memory{limit} ({text or type(error).__name__}); a smaller protocol.batch_size needs less"
+        )
+    return LostError(_ending(error, settings) or f"{type(error).__name__}: {text}")
+
+
+def _ending(error: Exception, settings: LocalExecutorSettings) -> str | None:
+    """How a worker process ended; None if it did not."""
     if isinstance(error, ProcessExpired):
         killed = error.exitcode == -getattr(signal, "SIGKILL", 9)  # Windows has no such signal
         cause = "killed, perhaps because memory ran out" if killed else f"exit code {error.exitcode}"
@@ -145,10 +167,7 @@ def _reason(error: Exception, settings: LocalExecutorSettings) -> str:
         return "its worker process died before it began"
     if isinstance(error, TimeoutError) and error.args == ("Task timeout", settings.max_training_seconds):
         return f"stopped after executor.max_training_seconds={settings.max_training_seconds:g}"
-    if isinstance(error, MemoryError) or any(sign in str(error) for sign in OUT_OF_MEMORY):
-        limit = "" if settings.max_memory_gib is None else f", executor.max_memory_gib={settings.max_memory_gib:g}"
-        return f"out of memory{limit} ({text or type(error).__name__}); a smaller protocol.batch_size needs less"
-    return f"{type(error).__name__}: {text}"
+    return None
 
 
 def _start_worker(threads: int, gpu: str | None, max_memory_gib: float | None) -> None:
@@ -157,8 +176,7 @@ def _start_worker(threads: int, gpu: str | None, max_memory_gib: float | None) -
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch when it is imported
     if "torch" in sys.modules:  # by the script that the driver runs
         sys.modules["torch"].set_num_threads(threads)
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpu or ""
     if max_memory_gib is not None:
         import resource  # not on Windows
 

@@ -9,9 +9,10 @@ from concurrent.futures import Future
 from functools import cached_property, lru_cache
 
 from nars.errors import UserError, disk_error
+from nars.machine import cores
 from nars.settings import LocalExecutorSettings, RayExecutorSettings
-from nars.training.executor import Executor, LostError
-from nars.training.local_executor import LocalExecutor, cores
+from nars.training.executor import Completed, Executor, LostError
+from nars.training.local_executor import LocalExecutor, visible_gpus
 
 CONNECT_SECONDS = 20
 OBJECT_STORE_BYTES = 2**27  # of a Ray of our own: jobs and records are small
@@ -21,11 +22,17 @@ class RayExecutor(Executor):
     """Trains on all nodes of the cluster at `address`, or of a Ray that is started here when the first job comes.
 
     As many trainings run at a time as the cluster holds, or `workers`. The nodes need this code and the data under the
-    same paths. What a lost node was training is tried again on another. UserError if Ray is not installed.
+    same paths. What a lost node was training is tried again on another. Ray chooses the GPUs; no `gpus` says that none
+    may be asked for. UserError then, or if Ray is not installed.
     """
 
-    def __init__(self, settings: RayExecutorSettings, run: Callable):
+    def __init__(self, settings: RayExecutorSettings, run: Callable, *, gpus: tuple[str, ...] | None = None):
         super().__init__(retries=settings.retries)
+        if gpus == () and settings.gpus_per_candidate:
+            raise UserError(
+                f"executor.gpus_per_candidate={settings.gpus_per_candidate:g}: with trainer.accelerator=cpu no "
+                "training uses a GPU; set it to 0, or the accelerator to auto"
+            )
         try:
             import ray
         except ImportError:
@@ -46,6 +53,8 @@ class RayExecutor(Executor):
         """The remote function, once this process belongs to the cluster."""
         address = self.settings.address
         own = {} if address else {"num_cpus": cores(), "object_store_memory": OBJECT_STORE_BYTES}
+        if own and "CUDA_VISIBLE_DEVICES" in os.environ:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible_gpus())  # Ray takes every entry for a GPU
         try:
             _knock(address)
             self._ray.init(
@@ -130,18 +139,26 @@ def train_on_node(settings: LocalExecutorSettings, payload: bytes):
     """
     import ray
 
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
+    gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
     try:
-        (outcome,) = _worker(settings).map([payload], lambda: None)
+        (completed,) = _completed(settings, ",".join(gpus), payload)
     except UserError as error:
         return error
-    return outcome.result if outcome.reason is None else LostError(outcome.reason)
+    return completed.result if completed.reason is None else LostError(completed.reason, final=completed.final)
+
+
+def _completed(settings: LocalExecutorSettings, gpus: str, payload: bytes) -> list[Completed]:
+    if not gpus:
+        return list(_worker(settings).map([payload], lambda: None))
+    # Ray gives this process another GPU next time, and this one to another process: the worker must let go of it.
+    with LocalExecutor(settings, run_pickled, gpus=(gpus,)) as worker:
+        return list(worker.map([payload], lambda: None))
 
 
 @lru_cache(maxsize=1)
 def _worker(settings: LocalExecutorSettings) -> LocalExecutor:
-    """The worker of this Ray process, alive as long as the process is."""
-    return LocalExecutor(settings, run_pickled)
+    """The worker of this Ray process for trainings without a GPU, alive as long as the process is."""
+    return LocalExecutor(settings, run_pickled, gpus=())
 
 
 def run_pickled(payload: bytes):

@@ -9,7 +9,7 @@ from typing import Protocol
 from nars.records import Ledger, Record, curve_so_far, training_key
 from nars.spaces.candidate import Candidate
 from nars.training.claims import Claims
-from nars.training.executor import Executor, Outcome
+from nars.training.executor import Completed, Executor
 from nars.training.job import TrainingJob, forget_state
 
 
@@ -118,10 +118,10 @@ class CandidateTrainer:
     def _train(self, work: SharedJobs, title: str) -> Iterator[Record]:
         self.progress.start(title, total=len(work.jobs) * work.epochs)
         try:
-            for outcome in self.executor.map(self._claimed(work), lambda: self._show(work)):
-                record = work.here[outcome.job.key] = self._keep(outcome, work)
+            for completed in self.executor.map(self._claimed(work), lambda: self._show(work)):
+                record = work.here[completed.job.key] = self._keep(completed, work)
                 if record.status != "failed":
-                    forget_state(outcome.job)
+                    forget_state(completed.job)
                 self.claims.release(record.key)
                 self._show(work)
                 yield record
@@ -143,16 +143,16 @@ class CandidateTrainer:
             else:
                 self.claims.release(key)
 
-    def _keep(self, outcome: Outcome, work: SharedJobs) -> Record:
-        """The record of an outcome, appended to the ledger."""
-        job = outcome.job
+    def _keep(self, completed: Completed, work: SharedJobs) -> Record:
+        """The record of a job, appended to the ledger."""
+        job = completed.job
         work.take_from(self.ledger.refresh())
         known = self.ledger.find(job.key, job.epochs)
         if known is not None:  # this process stood still, lost its claim, and another one was faster
             return known
-        record = outcome.result or _failed(job, outcome.reason)
-        if outcome.tries > 1:
-            record = record.model_copy(update={"tries": outcome.tries})
+        record = completed.result or _failed(job, completed.reason)
+        if completed.tries > 1:
+            record = record.model_copy(update={"tries": completed.tries})
         self.ledger.append(record)
         self.trained += record.status != "failed"
         self.seconds += record.seconds

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from nars.errors import UserError
+from nars.machine import cores
 from nars.settings import LocalExecutorSettings
-from nars.training.local_executor import LocalExecutor, assigned_gpus
+from nars.training import opening
+from nars.training.local_executor import LocalExecutor, _lost, assigned_gpus, default_workers, visible_gpus
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +34,10 @@ def work(job: tuple):
     if what == "die once" and not detail.exists():
         detail.write_text("died")
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "gpus":
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+    if what == "gpu memory":
+        raise RuntimeError(detail)
     if what == "fail":
         raise ArithmeticError(detail)
     if what == "user error":
@@ -47,6 +54,13 @@ def work(job: tuple):
         wait_until((detail[0] / detail[2]).exists)
         return os.environ["CUDA_VISIBLE_DEVICES"]
     return os.getpid()
+
+
+def torch():
+    """Imported here, so that workers, which import this file, need not."""
+    import torch
+
+    return torch
 
 
 def open_executor(**values) -> LocalExecutor:
@@ -172,6 +186,86 @@ def test_every_gpu_keeps_one_worker_when_workers_die(tmp_path, monkeypatch):
             assert done["die once", folder / "mark"].tries == 2
             done = outcomes(executor, ("meet", (folder, "a", "b")), ("meet", (folder, "b", "a")))
             assert {outcome.result for outcome in done.values()} == {"5", "7"}
+
+
+@pytest.mark.slow
+def test_workers_of_the_cpu_see_no_gpu_and_a_full_gpu_is_not_filled_again(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    settings = LocalExecutorSettings(name="local", retries=2, threads_per_worker=1)
+    with opening.open_executor(settings, work, accelerator="cpu") as executor:
+        assert executor.workers == cores()
+        full = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which"
+        done = outcomes(executor, ("gpus", None), ("gpu memory", full), ("gpu memory", "no GPU"))
+    assert done["gpus", None].result == ""
+    assert done["gpu memory", full].tries == 1
+    assert done["gpu memory", full].reason == (
+        "out of GPU memory (CUDA out of memory. Tried to allocate 2.00 GiB); lower protocol.batch_size (the learning "
+        "rate follows), use trainer.precision=bf16-mixed, or let fewer trainings share a GPU"
+    )
+    assert (done["gpu memory", "no GPU"].tries, done["gpu memory", "no GPU"].final) == (3, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "final"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"), True),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), False),
+        (MemoryError(), False),
+        (ArithmeticError("boom"), False),
+    ],
+)
+def test_only_a_full_gpu_is_final(error, final):
+    lost = _lost(error, LocalExecutorSettings(name="local"))
+    assert lost.final == final
+    assert str(lost).startswith("out of GPU memory (") == final
+    assert pickle.loads(pickle.dumps(lost)).final == final  # as it comes from the nodes of a cluster
+
+
+def test_pytorch_says_that_a_gpu_is_full():
+    lost = _lost(torch().OutOfMemoryError("Allocation on device"), LocalExecutorSettings(name="local"))
+    assert lost.final
+    assert str(lost).startswith("out of GPU memory (Allocation on device); lower protocol.batch_size")
+
+
+@pytest.mark.parametrize(
+    ("named", "gpus"),
+    [
+        ("5,7", ("5", "7")),
+        (" 1 , 0 ", ("1", "0")),
+        ("3", ("3",)),
+        ("", ()),
+        (" ", ()),
+        ("-1", ()),
+        ("NoDevFiles", ()),
+        ("none", ()),
+        ("void", ()),
+        ("0,-1,1", ("0",)),
+        ("0,,1", ("0",)),
+        ("0,1,", ("0", "1")),
+        ("0,x,1", ("0",)),
+        ("0,1,0", ()),
+        ("GPU-8932f937,GPU-d72c", ("GPU-8932f937", "GPU-d72c")),
+        ("GPU-8932f937,1", ("GPU-8932f937",)),
+        ("GPU-8932f937,GPU-8932f937", ()),
+        ("MIG-1,MIG-2", ("MIG-1", "MIG-2")),
+        ("MIG-1,GPU-2", ("MIG-1",)),
+    ],
+)
+def test_gpus_are_named_as_cuda_reads_them(monkeypatch, named, gpus):
+    """Expected from the CUDA programming guide: an entry that is no GPU hides itself and those that follow."""
+    if torch().cuda.device_count():
+        pytest.skip("of these names, a machine with GPUs has some only")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert visible_gpus() == gpus
+    assert default_workers(1) == (len(gpus) or cores())
+    assert default_workers(10_000) == (len(gpus) or 1)
+
+
+def test_without_a_word_about_gpus_all_that_are_there_are_used(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus() == tuple(map(str, range(torch().cuda.device_count())))
 
 
 def test_workers_share_gpus_in_turn():

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -13,10 +14,10 @@ import pytest
 
 from nars.errors import UserError
 from nars.records import Ledger, Record
-from nars.settings import RayExecutorSettings
+from nars.settings import LocalExecutorSettings, RayExecutorSettings
 from nars.training.job import TrainingJob
 from nars.training.opening import open_executor
-from nars.training.ray_executor import RayExecutor, _places_on
+from nars.training.ray_executor import RayExecutor, _places_on, train_on_node
 from nars.training.trainer import CandidateTrainer
 
 ROOT = Path(__file__).parents[2]
@@ -146,6 +147,40 @@ def test_a_ray_of_our_own_keeps_the_limits_and_says_why_trainings_are_lost(impor
         pytest.raises(UserError, match=r"executor\.gpus_per_candidate=64: no node of the Ray cluster has that"),
     ):
         list(executor.map([("place", None)], lambda: None))
+
+
+def beside_ray(limits: LocalExecutorSettings, payload: bytes) -> tuple[int, str, str]:
+    """A task: its Ray process, the GPU that Ray gave it, and the one that its worker saw."""
+    import ray
+
+    given = ",".join(ray.get_runtime_context().get_accelerator_ids()["GPU"])
+    return os.getpid(), given, train_on_node(limits, payload)[1]
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_training_sees_the_gpus_that_ray_gave_it(importable, tmp_path):
+    """GPUs are declared, none needs to be there."""
+    import ray
+
+    limits = LocalExecutorSettings(name="local", workers=1, retries=0)
+    payload = pickle.dumps((str(tmp_path), work, ("place", None)))
+    ray.init(address="local", num_cpus=2, num_gpus=4, include_dashboard=False, log_to_driver=False)
+    try:
+        task = ray.remote(beside_ray)
+        wanted = [1, 1, 0.5, 2, 1, 1, 2, 1]
+        done = ray.get([task.options(num_cpus=1, num_gpus=n).remote(limits, payload) for n in wanted])
+    finally:
+        ray.shutdown()
+    assert [given for _, given, _ in done] == [seen for _, _, seen in done]
+    assert [len(seen.split(",")) for _, _, seen in done] == [1, 1, 1, 2, 1, 1, 2, 1]
+    processes = {pid: {given for other, given, _ in done if other == pid} for pid, _, _ in done}
+    assert max(map(len, processes.values())) > 1  # of which one had several GPUs in turn
+
+
+def test_a_gpu_that_no_training_uses_is_not_asked_for():
+    with pytest.raises(UserError, match=r"executor\.gpus_per_candidate=1: with trainer\.accelerator=cpu no training"):
+        open_executor(settings(gpus_per_candidate=1), work, accelerator="cpu")
 
 
 @needs_ray

@@ -10,7 +10,7 @@ import pytest
 
 from nars.records import Ledger, Record
 from nars.training.executor import Executor, LostError
-from nars.training.job import TrainingJob
+from nars.training.job import TrainingJob, checkpoint_path
 from nars.training.trainer import CandidateTrainer
 from nars.training.worker import train_job
 
@@ -244,6 +244,22 @@ def test_what_a_killed_search_had_claimed_is_trained_by_the_other(job_values, ca
     assert len(begun(tmp_path)) <= CANDIDATES + 1
     keys = [json.loads(line)["key"] for line in (tmp_path / "records.jsonl").read_text().splitlines()]
     assert len(keys) == len(set(keys)) == CANDIDATES
+
+
+def test_state_that_cannot_be_removed_ends_nothing(job_values, candidate, tmp_path):
+    def leave(job):
+        checkpoint_path(job.folder).mkdir(parents=True)  # in the place of a file
+        return pretend(job, tmp_path / "log")
+
+    trainer = CandidateTrainer(
+        Ledger(tmp_path / "records.jsonl"),
+        Here(leave),
+        job_values=job_values,
+        price=lambda c: (100.0, 200.0),
+        folder=tmp_path / "trainings",
+        progress=Told(),
+    )
+    assert [record.status for record in trainer([candidate()], 1, title="a")] == ["finished"]
 
 
 def test_a_record_says_how_often_its_training_was_begun(job_values, candidate, tmp_path):
