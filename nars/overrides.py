@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from pydantic import BaseModel
 
+from nars.errors import UserError
 from nars.settings import Settings
 from nars.shell import quoted
 
@@ -26,7 +27,11 @@ def with_texts_quoted(arguments: Sequence[str], settings_class: type[Settings]) 
 
     What Hydra can read as a text stays: its quotes, its backslashes, `${...}`; so do null where a key may be null, and
     its functions (`choice(...)`). With -m, commas part the values of a sweep; without, they belong to the text.
+    UserError for bytes that are no text.
     """
+    for argument in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            raise UserError(f"{argument!a}: holds bytes that are no UTF-8; rename the file, or set a UTF-8 locale")
     keys = text_keys(settings_class) | OF_HYDRA
     sweep = any(argument == "-m" or argument.startswith("--m") for argument in arguments)
     return [_with_text_quoted(argument, keys, sweep=sweep) for argument in arguments]

@@ -8,6 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from nars.errors import UserError
 from nars.overrides import text_keys, with_texts_quoted
 from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
 from nars.shell import command, override
@@ -159,6 +160,12 @@ def test_other_keys_are_left_alone(key):
 def test_commas_part_the_values_of_a_sweep(values, each):
     for flag in ("-m", "--multirun"):
         assert arrived(flag, f"data.root={values}") == each
+
+
+def test_bytes_that_are_no_text_are_refused_in_one_line():
+    with pytest.raises(UserError) as error:
+        arrived("data.root=/photos/\udcff")
+    assert str(error.value).startswith(r"'data.root=/photos/\udcff': holds bytes that are no UTF-8")
 
 
 def test_folders_of_hydra_may_begin_at_home(monkeypatch):

@@ -20,7 +20,7 @@ class ProgressDisplay:
         self._title, self._total, self._done, self._note = title, total, 0.0, ""
         self._started = time.monotonic()
         self._next_line = self._started + SECONDS_BETWEEN_LINES
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
             columns = (
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
