@@ -10,10 +10,12 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
 
 from nars.configuration import one_line_errors, return_to_start, user_errors
 from nars.errors import UserError
+from nars.files import new_folder
+from nars.shell import literal
 from nars.streams import complain, end_if_reader_is_gone, prepare_streams
 from nars.study.outcomes import Outcome, Result, forget_outcomes, outcome_files, write_outcome
 
@@ -68,7 +70,7 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs) -> None:
         """See Hydra's `Callback`."""
-        folder = Path(config.hydra.sweep.dir)
+        folder = _own_folder(config)
         forget_outcomes(folder)
         atexit.register(_show_stopped, folder)  # Hydra does not call what follows when a launcher raises
 
@@ -77,6 +79,23 @@ class SweepSummary(Callback):
         atexit.unregister(_show_stopped)
         if not _show(Path(config.hydra.sweep.dir)):
             sys.exit(1)
+
+
+def _own_folder(config: DictConfig) -> Path:
+    """The folder of a sweep: the one that the command names, else one that no other sweep has."""
+    folder = Path(config.hydra.sweep.dir)
+    overrides = config.hydra.overrides.hydra
+    if any(override.startswith("hydra.sweep.dir=") for override in overrides):
+        return folder
+    try:
+        own = new_folder(folder)
+    except OSError:  # Hydra, which makes it next, says why it cannot
+        return folder
+    if own != folder:  # another sweep was started in the same second
+        with read_write(config.hydra):
+            config.hydra.sweep.dir = str(own)
+            overrides.append(f"hydra.sweep.dir={literal(str(own))}")  # for its jobs, which are composed anew
+    return own
 
 
 def _show_stopped(folder: Path) -> None:

@@ -40,7 +40,7 @@ ALLOWED = {
     "reporting/tracking": FACTS | {"wandb_run"},
     "overrides": LOW | {"shell"},
     "configuration": LOW | {"overrides", "streams"},
-    "sweep": LOW | {"configuration", "streams", "study", "reporting/screen"},
+    "sweep": LOW | {"configuration", "shell", "streams", "study", "reporting/screen"},
 }
 WITH_HYDRA = {"overrides", "configuration", "sweep"}
 ALLOWED["commands"] = set(ALLOWED) - WITH_HYDRA

@@ -4,11 +4,12 @@ import importlib.util
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from nars.study.outcomes import read_outcomes
+from nars.study.outcomes import Outcome, read_outcomes, write_outcome
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = f"""
@@ -68,3 +69,23 @@ def test_all_jobs_of_a_sweep_work_where_the_command_was_started(tmp_path, launch
     assert "3 of 4 jobs failed" in done.stdout
     assert f"job 1 failed (hydra/launcher={launcher} " not in done.stdout
     assert not list(tmp_path.rglob("runs/**/runs"))
+
+
+@pytest.mark.parametrize("launcher", launchers())
+def test_a_sweep_has_a_folder_of_its_own(tmp_path, launcher):
+    """Others were started in each of the seconds in which this one may be."""
+    folder = tmp_path / "runs, [v2]" / "sweeps"
+    now = datetime.now()
+    for second in range(120):
+        other = folder / f"{now + timedelta(seconds=second):%Y-%m-%d_%H-%M-%S}"
+        other.mkdir(parents=True)
+        write_outcome(other, Outcome(number=0, overrides=(), error="of another sweep"))
+    before = set(folder.iterdir())
+    done = run(tmp_path, "-m", f"hydra/launcher={launcher}", "runs_dir='runs, [v2]'", "seed=0,1,2")
+    assert done.returncode == 1
+    assert "1 of 3 jobs failed" in done.stdout
+    [own] = set(folder.iterdir()) - before
+    assert own.name.endswith("-2")
+    assert [outcome.error for outcome in read_outcomes(own)] == [None, "seed 1", None]
+    for other in before:
+        assert [outcome.error for outcome in read_outcomes(other)] == ["of another sweep"]
