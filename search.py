@@ -8,6 +8,8 @@ from nars.settings import SearchSettings
 from nars.study.outcomes import Result
 from nars.sweep import in_sweep, run_job
 
+SHARED = {}  # what the jobs of a sweep share that run in this process
+
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="search")
 def main(config: DictConfig) -> float | None:
@@ -32,7 +34,7 @@ def search(settings: SearchSettings) -> Result | None:
         return known.result
     from nars.commands.search import Search  # torch is imported here, after the settings have been checked
 
-    return Search(settings=settings, console=console, in_sweep=in_sweep()).run()
+    return Search(settings=settings, console=console, memory=SHARED if in_sweep() else None).run()
 
 
 if __name__ == "__main__":

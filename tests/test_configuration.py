@@ -159,8 +159,10 @@ def test_the_paper_s_scale_is_one_option():
     assert strategy.early_stop_correlation == 0.92
     assert (protocol.epochs, protocol.batch_size, protocol.lr_decay, protocol.image_scale) == (150, 256, 0.963, 1.0)
     assert (settings.data.num_classes, settings.data.val_images) == (200, 10_000)
-    assert settings.search_space.name == settings.recipe_space.name == "fbnetv3"
-    evolution = strategy.evolution
+    assert (settings.search_space.name, settings.recipe_space.name) == ("fbnetv3", "fbnetv3_joint")
+    assert settings.recipe_space.ema is True
+    evolution = settings.evolution
+    assert (evolution.patience, evolution.min_gain) == (1, 1e-6)
     assert (evolution.best, evolution.random, evolution.children, evolution.survivors) == (50, 50, 24, 40)
     assert settings_of("search", "predictor=paper").predictor.members == 1
 
@@ -177,8 +179,8 @@ def test_a_value_on_the_command_line_wins():
         "constraint.max_params=9e6",
         "constraint.num_classes=200",
         "pretrained=some.safetensors",
-        "strategy.evolution.patience=1",
-        "strategy.evolution.tries=1000",
+        "evolution.patience=1",
+        "evolution.tries=1000",
     ],
 )
 def test_keys_that_help_names_can_be_given(given):
@@ -249,7 +251,7 @@ def test_preparing_asks_for_what_must_be_given():
         ("search", "seed", -1, "seed: Input should be greater than or equal to 0, given -1"),
         ("train", "seed", 2**32, "seed: Input should be less than 4294967296, given 4294967296"),
         ("search", "study", "a/b", "study: String should match pattern"),
-        ("search", "strategy.evolution", "fast", "strategy.evolution: Input should be an object, given 'fast'"),
+        ("search", "evolution", "fast", "evolution: Input should be an object, given 'fast'"),
         ("search", "executor.workers", 0, "executor.workers: Input should be greater than 0, given 0"),
         ("search", "constraint.min_macs", 7e8, "constraint: min_macs is above max_macs"),
         ("search", "strategy.window.min_macs", 9e8, "strategy.window: min_macs is above max_macs"),

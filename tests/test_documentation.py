@@ -56,7 +56,7 @@ TINY = {
         "predictor.fit.frozen_epochs": "1",
         "predictor.fit.whole_epochs": "1",
         "predictor.fit.process_steps": "1",
-        "strategy.evolution.max_generations": "1",
+        "evolution.max_generations": "1",
         "executor.workers": "1",
     },
     "train.py": TINY_TRAINING,
@@ -162,7 +162,7 @@ def kept_workers(monkeypatch):
             executors.append(Kept(settings, run))
         return executors[0]
 
-    monkeypatch.setattr("nars.commands.search.open_executor", kept)
+    monkeypatch.setattr("nars.methods.nars.open_executor", kept)
     yield
     for executor in executors:
         executor.close()

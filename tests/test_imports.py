@@ -42,6 +42,9 @@ ALLOWED = {
     "configuration": LOW | {"overrides", "streams"},
     "sweep": LOW | {"configuration", "shell", "streams", "study", "reporting/screen"},
 }
+ALLOWED["problem"] = LOW | {"spaces", "costs", "data", "search", "study"}
+ALLOWED["methods"] = ONE_TRAINING | {"leases", "problem", "study", "search", "predictor", "seeds", "training"}
+ALLOWED["methods"] |= {"training/single"}
 WITH_HYDRA = {"overrides", "configuration", "sweep"}
 ALLOWED["commands"] = set(ALLOWED) - WITH_HYDRA
 

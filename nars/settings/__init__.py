@@ -27,6 +27,7 @@ from nars.settings.scripts import (
 from nars.settings.search import (
     EvolutionSettings,
     FitSettings,
+    MethodSettings,
     NarsSettings,
     PredictorSettings,
     PretrainSettings,

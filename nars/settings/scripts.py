@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PositiveInt, create_model
 
 from nars.settings.base import PathText, Seed, Settings
-from nars.settings.search import PredictorSettings, StrategySettings
+from nars.settings.search import EvolutionSettings, MethodSettings, PredictorSettings, StrategySettings
 from nars.settings.spaces import ArchitectureSpaceSettings, ConstraintSettings, Recipe, RecipeSpaceSettings
 from nars.settings.training import (
     DataSettings,
@@ -68,8 +68,10 @@ class SearchSettings(StudySettings):
     constraint: ConstraintSettings
     data: DataSettings
     protocol: ProtocolSettings
+    method: MethodSettings
     predictor: PredictorSettings
     strategy: StrategySettings
+    evolution: EvolutionSettings
     executor: ExecutorSettings
     trainer: TrainerSettings
     logger: LoggerSettings

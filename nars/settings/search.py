@@ -1,4 +1,4 @@
-"""Settings of the predictor and of search strategies: groups `predictor` and `strategy`."""
+"""Settings of the predictor and of search strategies: groups `method`, `predictor`, `strategy` and `evolution`."""
 
 from typing import Annotated, Literal
 
@@ -52,10 +52,10 @@ class PredictorSettings(Settings):
 
 
 class EvolutionSettings(Settings):
-    """The adaptive genetic algorithm: starts from up to `best` seeds and `random` random points, makes `children`
-    children of every parent in up to `attempts` attempts, keeps `survivors`, stops once the best score has risen by at
-    most `min_gain` in each of `patience` generations, or `max_evaluated` points are scored. At most `tries` random
-    points are tried.
+    """The adaptive genetic algorithm (group `evolution`): starts from up to `best` seeds and `random` random points,
+    makes `children` children of every parent in up to `attempts` attempts, keeps `survivors`, stops once the best score
+    has risen by at most `min_gain` in each of `patience` generations, or `max_evaluated` points are scored. At most
+    `tries` random points are tried.
 
     `crossover_*` (probability) and `mutations_*` (expected number of dimensions changed) are the constants k1, k3 and
     k2, k4 of Srinivas and Patnaik (1994): what holds at average score, falling to 0 for the best, and below average.
@@ -78,6 +78,13 @@ class EvolutionSettings(Settings):
     tries: PositiveInt = 100_000
 
 
+class MethodSettings(Settings):
+    """How a question is answered (group `method`): `nars` is FBNetV3's way, rounds that `strategy` chooses and then
+    `evolution` on the `predictor`."""
+
+    name: Literal["nars"]
+
+
 class WindowSettings(CostLimits):
     """Costs between which the candidates that are trained lie, whatever the final constraint."""
 
@@ -93,7 +100,6 @@ class RoundsSettings(Settings):
     rounds: PositiveInt = 4
     batch: Annotated[int, Field(ge=2)] = 48
     early_stop_correlation: Annotated[float, Field(gt=-1, le=1)] = 0.92
-    evolution: EvolutionSettings = EvolutionSettings()
     answers: PositiveInt = 5
 
 
@@ -117,7 +123,7 @@ class RandomSettings(RoundsSettings):
 
 
 class RegularisedEvolutionSettings(RoundsSettings):
-    """Rounds choose by regularised evolution; `evolution` is the last stage, on the predictor, as everywhere."""
+    """Rounds choose by regularised evolution. Not the group `evolution`, which is the last stage of every strategy."""
 
     name: Literal["evolution"]
     population: Annotated[int, Field(ge=2)] = 50

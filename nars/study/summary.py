@@ -105,21 +105,8 @@ class SearchSummary(Summary):
     settings: dict
 
 
-def summary_of(
-    history: History,
-    *,
-    constraint: str,
-    settings: Mapping,
-    started: datetime,
-    work: Mapping,
-    generations: Sequence[Mapping] = (),
-    front: Sequence[Mapping] = (),
-    importance: Mapping[str, float] = {},
-) -> SearchSummary:
-    """The summary of a run so far; `work` holds trained, reused and training_seconds."""
-    records = [record for r in history.rounds for record in r.records]
-    statuses = [record.status for record in records]
-    failure = next((record.reason for record in records if record.status == "failed"), None)
+def summary_of(findings: Mapping, *, constraint: str, settings: Mapping, started: datetime) -> SearchSummary:
+    """The summary of a run so far: what a method found, and where it comes from."""
     values = {
         "constraint": constraint,
         "command": provenance.command_line(),
@@ -128,10 +115,28 @@ def summary_of(
         "machine": provenance.machine(),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round((datetime.now(started.tzinfo) - started).total_seconds(), 1),
+        **findings,
+        "settings": dict(settings),
+    }
+    return parse(SearchSummary, values, where="summary")
+
+
+def findings_of(
+    history: History,
+    *,
+    work: Mapping,
+    generations: Sequence[Mapping] = (),
+    front: Sequence[Mapping] = (),
+    importance: Mapping[str, float] = {},
+) -> dict:
+    """What rounds and an evolution found, by section of the summary; `work` holds trained, reused, training_seconds."""
+    records = [record for r in history.rounds for record in r.records]
+    statuses = [record.status for record in records]
+    return {
         "work": {
             **work,
             "failed": statuses.count("failed"),
-            "failure": failure,
+            "failure": next((record.reason for record in records if record.status == "failed"), None),
             "diverged": statuses.count("diverged"),
         },
         "early_stop": {"epoch": history.epoch, "correlation_by_epoch": list(history.correlations)},
@@ -140,9 +145,7 @@ def summary_of(
         "generations": [dict(generation) for generation in generations],
         "front": [dict(point) for point in front],
         "importance": dict(importance),
-        "settings": dict(settings),
     }
-    return parse(SearchSummary, values, where="summary")
 
 
 def _round(r: Round, epoch: int) -> dict:

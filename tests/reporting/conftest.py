@@ -24,7 +24,7 @@ from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace
 from nars.spaces.recipe import recipe_space
 from nars.study.answers import Run, answer_folder, write_answer, write_unfinished
-from nars.study.summary import summary_of
+from nars.study.summary import findings_of, summary_of
 from nars.training.job import training_identity
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -129,13 +129,18 @@ class StudyMaker:
         return answer_folder(self.settings)
 
     def summary(self, history, evolution=None, **changes):
-        points, scores = self.pool, self.score(self.pool)
-        change = permutation_importance(self.score, points[:64], np.random.default_rng(0))
         return summary_of(
-            history,
+            self.findings(history, evolution),
             constraint=self.constraint.label,
             settings=self.settings.model_dump(mode="json") | changes,
             started=datetime.now(UTC),
+        )
+
+    def findings(self, history, evolution=None):
+        points, scores = self.pool, self.score(self.pool)
+        change = permutation_importance(self.score, points[:64], np.random.default_rng(0))
+        return findings_of(
+            history,
             work={"trained": len(self.ledger), "reused": 0, "training_seconds": 1.5 * len(self.ledger)},
             generations=[vars(generation) for generation in evolution.history] if evolution else (),
             front=[
@@ -153,7 +158,7 @@ class StudyMaker:
             self.score,
             lambda points: self.constraint.feasible(self.price(points)),
             self.space,
-            self.settings.strategy.evolution,
+            self.settings.evolution,
             rng,
             points,
         )
@@ -176,7 +181,7 @@ def finished_run(tmp_path_factory) -> Run:
         "strategy.batch=30",
         "strategy.pool_size=2000",
         "protocol.epochs=8",
-        "strategy.evolution.max_generations=6",
+        "evolution.max_generations=6",
     )
     return maker.answer(maker.run_rounds())
 

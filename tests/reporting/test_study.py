@@ -73,7 +73,7 @@ def test_an_answer_is_known_by_all_that_decides_it_and_nothing_else(tiny_maker):
         [f"pretrained={maker.folder}/encoder"],
         ["strategy.rounds=2"],
         ["strategy=nars"],
-        ["strategy.evolution.patience=1"],
+        ["evolution.patience=1"],
         ["predictor.members=2"],
         ["constraint.max_macs=1999999"],  # has the label of 2M
         ["constraint.num_classes=10"],
@@ -86,6 +86,7 @@ def test_an_answer_is_known_by_all_that_decides_it_and_nothing_else(tiny_maker):
         "dry_run",
         "executor",
         "logger",
+        "method",  # there is one
     }
     for changed in changes:
         other = tiny_maker("strategy.rounds=1", "strategy.batch=4", *changed, name=folder)

@@ -283,17 +283,17 @@ def test_memory_use_is_flat_over_generations():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"children": 0}, "strategy.evolution.children: .*greater than 0, given 0"),
-        ({"survivors": 1}, "strategy.evolution.survivors: .*greater than or equal to 2, given 1"),
-        ({"random": 0}, "strategy.evolution.random: "),
-        ({"crossover_above": 1.5}, "strategy.evolution.crossover_above: .*less than or equal to 1, given 1.5"),
-        ({"min_gain": -1.0}, "strategy.evolution.min_gain: "),
-        ({"elite": 3}, "strategy.evolution.elite: unknown key; allowed: best, random, children"),
+        ({"children": 0}, "evolution.children: .*greater than 0, given 0"),
+        ({"survivors": 1}, "evolution.survivors: .*greater than or equal to 2, given 1"),
+        ({"random": 0}, "evolution.random: "),
+        ({"crossover_above": 1.5}, "evolution.crossover_above: .*less than or equal to 1, given 1.5"),
+        ({"min_gain": -1.0}, "evolution.min_gain: "),
+        ({"elite": 3}, "evolution.elite: unknown key; allowed: best, random, children"),
     ],
 )
 def test_settings_name_what_is_wrong(values, message):
     with pytest.raises(UserError, match=message):
-        parse(EvolutionSettings, values, where="strategy.evolution")
+        parse(EvolutionSettings, values, where="evolution")
 
 
 def test_defaults_are_the_papers():

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nars.commands.dry_run import (
+from nars.data import open_data
+from nars.methods.dry_run import (
     STEPS,
     WARM_UP,
     NotKnownError,
@@ -14,7 +15,6 @@ from nars.commands.dry_run import (
     plan_of,
     seconds_per_image,
 )
-from nars.data import open_data
 from nars.records import Ledger, Record
 from nars.settings import DigitsSettings, LoggerSettings, NarsSettings, ProtocolSettings, TrainerSettings
 from nars.spaces.candidate import Candidate

@@ -17,7 +17,7 @@ from nars.shell import command, override
 from nars.study.answers import Run
 
 if TYPE_CHECKING:
-    from nars.commands.dry_run import Plan  # imports torch
+    from nars.methods.dry_run import Plan  # imports torch
 
 ROWS = 5  # answers shown; the report has all of them
 

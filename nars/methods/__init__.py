@@ -1,0 +1,1 @@
+"""Methods that answer a search problem, behind one contract."""

@@ -1,0 +1,88 @@
+"""What the rounds of a search leave behind, whatever the limits of its answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nars.files import content_key
+from nars.predictor.cached_fits import CachedFits
+from nars.problem import Problem
+from nars.search.evolution import Evolution
+from nars.search.importance import permutation_importance
+from nars.search.pareto import pareto_front
+from nars.search.rounds import History
+from nars.seeds import Stage, stage_seed
+from nars.settings import ConstraintSettings, EvolutionSettings, SearchSettings
+from nars.study.summary import findings_of
+
+IMPORTANCE_POINTS = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploration:
+    """What a search knows after its rounds: the fitted predictor, the `history` of the rounds, its pool's points (n, d)
+    with costs `prices` (n, 2) and predicted accuracies `scores` (n,), the importance of each dimension (d,), and the
+    `work` that it took.
+    """
+
+    fits: CachedFits
+    history: History
+    points: np.ndarray
+    prices: np.ndarray
+    scores: np.ndarray
+    importance: np.ndarray
+    work: Mapping
+
+    def findings(self, problem: Problem, evolution: Evolution | None = None) -> dict:
+        """Sections of the summary; without an evolution, those of an unfinished search."""
+        prices, scores = self.prices, self.scores
+        if evolution is not None:
+            prices = np.concatenate([prices, problem.price(evolution.points)])
+            scores = np.concatenate([scores, evolution.scores])
+        importance = zip(problem.space.dimensions, self.importance, strict=True)
+        return findings_of(
+            self.history,
+            work=self.work,
+            generations=[vars(generation) for generation in evolution.history] if evolution else (),
+            front=_front(prices, scores),
+            importance={dimension.name: round(float(value), 6) for dimension, value in importance},
+        )
+
+
+def explored(
+    problem: Problem, fits: CachedFits, history: History, pool: tuple[np.ndarray, np.ndarray], work: Mapping
+) -> Exploration:
+    """The exploration that ends with these rounds over `pool`, its points and their costs."""
+
+    def score(points: np.ndarray) -> np.ndarray:
+        return fits.predict(problem.space.encode(points))
+
+    points, prices = pool
+    rng = np.random.default_rng(stage_seed(problem.seed, Stage.IMPORTANCE))
+    return Exploration(
+        fits=fits,
+        history=history,
+        points=points,
+        prices=prices,
+        scores=score(points),
+        importance=permutation_importance(score, points[:IMPORTANCE_POINTS], rng),
+        work=work,
+    )
+
+
+def exploration_key(settings: SearchSettings) -> str:
+    """The same for searches whose rounds are the same: limits and evolution of the answer come after them."""
+    last = {
+        "constraint": ConstraintSettings(num_classes=settings.constraint.num_classes),
+        "evolution": EvolutionSettings(),
+    }
+    return content_key(settings.model_copy(update=last).model_dump(mode="json"))
+
+
+def _front(prices: np.ndarray, scores: np.ndarray) -> Sequence[Mapping]:
+    """The predicted Pareto front."""
+    return [
+        {"macs": prices[i, 0], "params": prices[i, 1], "predicted_accuracy": round(float(scores[i]), 6)}
+        for i in pareto_front(prices[:, 0], scores)
+    ]

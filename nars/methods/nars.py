@@ -1,0 +1,210 @@
+"""FBNetV3's method: rounds of choose, train and refit the predictor, then a genetic algorithm on the predictor."""
+
+from collections.abc import Callable, MutableMapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from nars.costs.constraint import Constraint
+from nars.files import digest
+from nars.methods.contract import Answer, Watch
+from nars.methods.encoder import pretrained_predictor
+from nars.methods.exploration import Exploration, exploration_key, explored
+from nars.predictor.cached_fits import CachedFits
+from nars.predictor.predictor import Predictor
+from nars.problem import Problem
+from nars.records import Ledger
+from nars.search.evolution import Evolution, evolve
+from nars.search.pool import Pool, sample_pool
+from nars.search.rounds import Evaluate, History, Round, run_rounds
+from nars.search.strategies import Strategy, open_strategy
+from nars.seeds import Stage, stage_seed
+from nars.settings import SearchSettings
+from nars.spaces.candidate import Candidate
+from nars.training.executor import Executor
+from nars.training.job import training_identity
+from nars.training.opening import open_executor
+from nars.training.trainer import CandidateTrainer
+from nars.training.worker import train_job
+
+
+class NarsMethod:
+    """See `nars.methods.contract.Method`. Trainings are shared by all limits of a study.
+
+    `memory` is what the jobs of one sweep share, None outside of sweeps: a job that asks for other limits alone goes on
+    from the rounds of the one before.
+    """
+
+    def __init__(
+        self, settings: SearchSettings, problem: Problem, watch: Watch, *, memory: MutableMapping | None = None
+    ):
+        self.settings = settings
+        self.problem = problem
+        self.watch = watch
+        self.memory = memory
+
+    @cached_property
+    def window(self) -> Constraint:
+        """Between which costs candidates are trained."""
+        return Constraint.of(self.settings.strategy.window)
+
+    @cached_property
+    def pool(self) -> tuple[np.ndarray, np.ndarray]:
+        """Points (n, d) inside the window, from which candidates are chosen, and their costs (n, 2)."""
+        p, size = self.problem, self.settings.strategy.pool_size
+        return sample_pool(p.space, p.price, self.window, size, stage_seed(p.seed, Stage.POOL))
+
+    def check(self) -> None:
+        """See `Method`."""
+        self.problem.check_reachable(self.window, what="strategy.window")
+
+    def plan(self):
+        """The `nars.methods.dry_run.Plan` of the next round; None if the ledger holds all rounds."""
+        from nars.methods.dry_run import NotKnownError, OnlyKnown, plan_of, seconds_per_image  # imports what trains
+
+        with self._executor(seconds_per_image) as executor:
+            trainer = self._trainer(executor)
+            fits = self._predictor() if len(trainer.ledger) else None  # the first round needs none
+            try:
+                self._rounds(fits, trainer, OnlyKnown(trainer))
+            except NotKnownError as missing:
+                return plan_of(missing, trainer, self.problem.data, self.settings.strategy)
+        return None
+
+    def answer(self) -> Answer:
+        """See `Method`."""
+        known = self._known() or self._explore()
+        evolution = self._evolve(known)
+        points = self._distinct(evolution.points, self.settings.strategy.answers)
+        accuracies, stds = known.fits.predictor.predict_with_std(self.problem.space.encode(points))
+        return Answer(
+            points=points,
+            accuracies=accuracies,
+            stds=stds,
+            findings=known.findings(self.problem, evolution),
+            history=known.history,
+            files={"encoder": known.fits.encoder, "predictor": known.fits.file},
+        )
+
+    def _known(self) -> Exploration | None:
+        """That of the job before in a sweep over limits."""
+        known = self.memory.get(exploration_key(self.settings)) if self.memory else None
+        if known is None:
+            return None
+        self.watch.recalled(known.history)
+        records = sum(len(r.records) for r in known.history.rounds)
+        return replace(known, work={"trained": 0, "reused": records, "training_seconds": 0.0})
+
+    def _explore(self) -> Exploration:
+        """The rounds. The next job of a sweep finds them, if it asks for another limit alone."""
+        with self._executor(train_job) as executor:
+            fits = self._predictor()
+            trainer = self._trainer(executor, fits)
+            history = self._rounds(fits, trainer, trainer)
+        known = self._explored(fits, trainer, history)
+        if self.memory is not None:
+            self.memory.clear()  # it is large
+            if all(record.status != "failed" for r in history.rounds for record in r.records):
+                self.memory[exploration_key(self.settings)] = known
+        return known
+
+    def _executor(self, run: Callable) -> Executor:
+        return open_executor(self.settings.executor, run, accelerator=self.settings.trainer.accelerator)
+
+    def _explored(self, fits: CachedFits, trainer: CandidateTrainer, history: History) -> Exploration:
+        seconds = round(trainer.seconds, 1)
+        work = {"trained": trainer.trained, "reused": trainer.reused, "training_seconds": seconds}
+        return explored(self.problem, fits, history, self.pool, work)
+
+    def _predictor(self) -> CachedFits:
+        s, folder = self.settings, self.problem.folder / "predictors"
+        if s.pretrained is not None:
+            path = Path(s.pretrained)
+            specification = self.problem.space.specification
+            predictor = Predictor.load(path, specification=specification, settings=s.predictor)
+            return CachedFits(predictor, identity=digest(path), folder=folder, encoder=path)
+        predictor, path, _ = pretrained_predictor(
+            s.predictor,
+            self.problem.space,
+            num_classes=self.problem.num_classes,
+            seed=self.problem.seed,
+            folder=folder,
+            progress=self.watch.progress,
+            watched=self.watch.pretraining,
+        )
+        return CachedFits(predictor, identity=path.name, folder=folder, encoder=path)
+
+    def _trainer(self, executor: Executor, fits: CachedFits | None = None) -> CandidateTrainer:
+        s, p = self.settings, self.problem
+        return CandidateTrainer(
+            Ledger(p.folder / "records.jsonl"),
+            executor,
+            job_values={
+                "data": s.data,
+                "split_file": str(p.split_file),
+                "protocol": s.protocol,
+                "trainer": s.trainer,
+                "logger": self.watch.logger,
+                "training": training_identity(p.data, s.protocol, s.trainer),
+                "seed": p.seed,
+            },
+            price=p.price_candidate,
+            folder=p.folder / "trainings",
+            progress=self.watch.progress,
+            predict=lambda candidate: self._predict(fits, candidate),
+        )
+
+    def _predict(self, fits: CachedFits | None, candidate: Candidate) -> float | None:
+        if fits is None or fits.file is None:
+            return None
+        space = self.problem.space
+        return float(fits.predict(space.encode(space.locate_candidate(candidate)[None]))[0])
+
+    def _rounds(self, fits: CachedFits | None, trainer: CandidateTrainer, evaluate: Evaluate) -> History:
+        def after(done: Round, history: History) -> None:
+            def findings() -> dict:
+                return self._explored(fits, trainer, history).findings(self.problem)
+
+            self.watch.round(done, history, findings if trainer.trained else None)
+
+        s = self.settings
+        return run_rounds(
+            self.problem.space,
+            self._strategy(fits),
+            evaluate,
+            fits,
+            s.strategy,
+            epochs=s.protocol.epochs,
+            on_round=after,
+        )
+
+    def _strategy(self, fits: CachedFits | None) -> Strategy:
+        points, prices = self.pool
+        return open_strategy(
+            self.settings.strategy,
+            self.problem.space,
+            Pool(points, prices[:, 0]),
+            feasible=lambda points: self.window.feasible(self.problem.price(points)),
+            predictor=fits,
+            seed=stage_seed(self.problem.seed, Stage.CHOICE),
+        )
+
+    def _evolve(self, known: Exploration) -> Evolution:
+        p = self.problem
+
+        def score(points: np.ndarray) -> np.ndarray:
+            return known.fits.predict(p.space.encode(points))
+
+        trained, _ = known.history.usable()
+        trained = trained[np.argsort(-score(trained), kind="stable")]
+        seeds = np.concatenate([trained, p.extremes])  # under a tight limit only an extreme may be feasible
+        rng = np.random.default_rng(stage_seed(p.seed, Stage.EVOLUTION))
+        return evolve(score, p.feasible, p.space, self.settings.evolution, rng, seeds)
+
+    def _distinct(self, points: np.ndarray, n: int) -> np.ndarray:
+        """The n best of points (m, d), which are best first: one of each architecture, others only to make up n."""
+        _, first = np.unique(self.problem.space.split(points)[0], axis=0, return_index=True)
+        others = np.setdiff1d(np.arange(len(points)), first)
+        return points[np.sort(np.concatenate([np.sort(first), others])[:n])]

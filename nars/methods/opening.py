@@ -1,0 +1,17 @@
+"""From settings to a method."""
+
+from collections.abc import MutableMapping
+
+from nars.methods.contract import Method, Watch
+from nars.methods.nars import NarsMethod
+from nars.problem import Problem
+from nars.settings import SearchSettings
+
+METHODS = {"nars": NarsMethod}
+
+
+def open_method(
+    settings: SearchSettings, problem: Problem, watch: Watch, *, memory: MutableMapping | None = None
+) -> Method:
+    """The method of `settings.method`; `memory` is what the jobs of one sweep share, None outside of sweeps."""
+    return METHODS[settings.method.name](settings, problem, watch, memory=memory)
