@@ -209,4 +209,6 @@ def candidate_scalars(candidate: Mapping) -> dict:
     flat = scalars(Recipe.neutral() | dict(candidate["recipe"]), "recipe/") | scalars(architecture, "arch/")
     for i, stage in enumerate(stages, start=1):
         flat |= scalars(stage, f"arch/stage{i}/")
+        for j, block in enumerate(stage.get("blocks", ()), start=1):
+            flat |= scalars(block, f"arch/stage{i}/block{j}/")
     return flat

@@ -62,13 +62,16 @@ def _random_blocks(rng: np.random.Generator) -> dict:
 
     def block():
         width = some(np.arange(4, 64, 4))
-        if rng.random() < 0.7:
+        if (form := rng.random()) < 0.6:
             return {"width": width, "kind": rng.permutation([*kinds])[:3].tolist()}
+        if form < 0.8:
+            return {"width": width, "kind": ["open", "open_se", "skip"], "expansion": [0.75, 1.0, 4.5]}
         own = {"kernel": [3, 5], "expansion": some([0.6, 1.0, 2.25]), "se": [False, "input", "expanded"]}
         return {"width": width, "groups": some([1, 2, 4]), "activation": ["hswish", "relu"], **own}
 
     kinds = {f"kind{i}": kind(e) for i, e in enumerate(rng.permutation([0.5, 1.0, 1.7712, 3.0, 5.4566]))}
     kinds |= {"skip": {"skip": True, "activation": activation()}}
+    open_kinds = {"open": {"kernel": 3}, "open_se": {"kernel": 5, "se": "expanded"}}
     stages = [
         {"stride": int(rng.integers(1, 3)), "blocks": [block() for _ in range(rng.integers(1, 4))]}
         for _ in range(rng.integers(1, 4))
@@ -77,7 +80,7 @@ def _random_blocks(rng: np.random.Generator) -> dict:
     stages.insert(rng.integers(len(stages) + 1), short | {"stride": 2, "se": True})
     head = {"conv": 40, "activation": "relu"} if rng.random() < 0.5 else {"expansion": 2, "width": 40}
     values = {"name": "blocks", "resolution": some(range(17, 70)), "stem_width": some(range(4, 30))}
-    return values | {"stem_activation": activation(), "kinds": kinds, "stages": stages, "head": head}
+    return values | {"stem_activation": activation(), "kinds": kinds | open_kinds, "stages": stages, "head": head}
 
 
 @pytest.fixture(scope="session")

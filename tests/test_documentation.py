@@ -72,9 +72,9 @@ def documented() -> list[str]:
     lines = []
     for name in ("README.md", "CONTRIBUTING.md"):
         text = (ROOT / name).read_text()
-        blocks = re.findall(r"^```\n(.*?)^```", text, flags=re.S | re.M)
+        blocks = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.S | re.M)
         lines += [line for block in blocks for line in block.splitlines()]
-        lines += re.findall(r"`(python [^`]+)`", re.sub(r"^```\n.*?^```", "", text, flags=re.S | re.M))
+        lines += re.findall(r"`(python [^`]+)`", re.sub(r"^```\w*\n.*?^```", "", text, flags=re.S | re.M))
     commands = [line.split("  #")[0].strip() for line in lines if line.startswith("python ")]
     return list(dict.fromkeys(commands))
 

@@ -232,3 +232,20 @@ def test_every_dimension_of_a_candidate_has_a_key(fbnetv3_joint):
     assert {name for name in flat if name.startswith("recipe/")} == {f"recipe/{name}" for name in Recipe.model_fields}
     del candidate["recipe"]["mixup"]
     assert candidate_scalars(candidate)["recipe/mixup"] == 0.0
+
+
+def test_every_key_of_a_block_has_a_key():
+    stages = [{"stride": 2, "blocks": [{"skip": True, "width": 8}, {"kernel": 3, "expansion": 1.5, "width": 8}]}]
+    values = {"resolution": 32, "stem_width": 8, "stages": stages, "head": {"conv": 16}}
+    flat = candidate_scalars({"architecture": values, "recipe": {"lr": 0.1, "optimizer": "sgd"}})
+    assert {name: value for name, value in flat.items() if name.startswith("arch/")} == {
+        "arch/resolution": 32,
+        "arch/stem_width": 8,
+        "arch/head/conv": 16,
+        "arch/stage1/stride": 2,
+        "arch/stage1/block1/skip": True,
+        "arch/stage1/block1/width": 8,
+        "arch/stage1/block2/kernel": 3,
+        "arch/stage1/block2/expansion": 1.5,
+        "arch/stage1/block2/width": 8,
+    }

@@ -27,7 +27,7 @@ from nars.settings import (
     later,
     parse,
 )
-from nars.spaces.blocks import STAGE_KEYS, AnyStage, Block, BlockStage, Stage
+from nars.spaces.blocks import STAGE_KEYS, AnyStage, Block, BlockStage, PlacedBlock, Stage, placed
 from nars.spaces.dimension import Dimension, choices_of
 from nars.spaces.kinds import BlockKinds
 from nars.spaces.space import Space
@@ -53,6 +53,12 @@ class Architecture(Settings):
     def to_dict(self) -> dict:
         """Plain containers, as written to files."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def placed_blocks(self) -> tuple[tuple[PlacedBlock, ...], ...]:
+        """The blocks of each stage at their places."""
+        widths = [self.stem_width, *(stage.blocks[-1].width for stage in self.stages)]
+        return tuple(placed(stage, width) for stage, width in zip(self.stages, widths, strict=False))
 
     @property
     def smallest_image(self) -> int:

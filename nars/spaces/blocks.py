@@ -1,5 +1,6 @@
 """Stages of networks as runs of blocks, in FBNetV3's short form or block by block."""
 
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
@@ -32,9 +33,26 @@ class Block(BlockKind):
         se = {False: [], "input": ["se"], "expanded": ["se/expanded"]}[self.se]
         return " ".join([f"k{self.kernel}", f"e{self.expansion:g}", *groups, *se, *activation])
 
-    def changes_shape(self, width: int, stride: int) -> bool:
-        """Whether what leaves the block differs in shape from what enters it, of `width` channels."""
-        return stride != 1 or self.width != width
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedBlock:
+    """A block at its place in a network: channels that enter it, stride, padding (None = kernel // 2), rounding."""
+
+    block: Block
+    c_in: int
+    stride: int
+    padding: int | None
+    rounding: str
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether what leaves the block has the shape of what enters it."""
+        return self.stride == 1 and self.block.width == self.c_in
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the block is a skip without a layer."""
+        return self.block.skip and self.keeps_shape
 
 
 class Stage(Settings):
@@ -73,6 +91,17 @@ class BlockStage(Settings):
 
     rounding: ClassVar[str] = "released"
     first_padding: ClassVar[None] = None
+
+
+def placed(stage: Stage | BlockStage, c_in: int) -> tuple[PlacedBlock, ...]:
+    """The blocks of a stage that `c_in` channels enter."""
+    widths = [c_in, *(block.width for block in stage.blocks)]
+    strides = [stage.stride] + [1] * (len(stage.blocks) - 1)
+    paddings = [stage.first_padding] + [None] * (len(stage.blocks) - 1)
+    return tuple(
+        PlacedBlock(block=block, c_in=width, stride=stride, padding=padding, rounding=stage.rounding)
+        for block, width, stride, padding in zip(stage.blocks, widths, strides, paddings, strict=False)
+    )
 
 
 def _form(given) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from nars.settings import ConvHeadSettings, HeadSettings, Squeeze
+from nars.spaces.blocks import PlacedBlock
 
 if TYPE_CHECKING:
     from nars.spaces.architecture import Architecture
@@ -50,17 +51,11 @@ class ArchitectureTable:
     @classmethod
     def of(cls, architecture: "Architecture") -> "ArchitectureTable":
         """The one-row table of `architecture`, each block a run of its own."""
-        runs = []
-        for stage in architecture.stages:
-            for i, block in enumerate(stage.blocks):
-                numbers = {key: np.array([table_number(key, getattr(block, key))]) for key in BLOCK_KEYS}
-                stride, padding = (1, None) if i else (stage.stride, stage.first_padding)
-                run = Run(count=np.ones(1), **numbers, stride=stride, padding=padding, rounding=stage.rounding)
-                runs.append(run)
+        runs = tuple(_run_of(block) for stage in architecture.placed_blocks for block in stage)
         return cls(
             resolution=np.array([architecture.resolution], dtype=np.float64),
             stem_width=np.array([architecture.stem_width], dtype=np.float64),
-            runs=tuple(runs),
+            runs=runs,
             head=architecture.head,
         )
 
@@ -72,6 +67,11 @@ class ArchitectureTable:
             padding = run.kernel // 2 if run.padding is None else run.padding
             sides.append(np.floor((sides[-1] + (2 * padding - run.kernel)) / run.stride) + 1)
         return sides
+
+
+def _run_of(placed: PlacedBlock) -> Run:
+    numbers = {key: np.array([table_number(key, getattr(placed.block, key))]) for key in BLOCK_KEYS}
+    return Run(count=np.ones(1), **numbers, stride=placed.stride, padding=placed.padding, rounding=placed.rounding)
 
 
 def table_number(key: str, value) -> float:

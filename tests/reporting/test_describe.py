@@ -1,10 +1,13 @@
 """Candidates in words, and what differs between them."""
 
+import json
+
 import numpy as np
 import pytest
 
-from nars.reporting.facts.describe import differences, differing, dimensions, duration, recipe_line
+from nars.reporting.facts.describe import architecture_strip, differences, differing, dimensions, duration, recipe_line
 from nars.reporting.page.strip import strip_of
+from nars.spaces.candidate import JointSpace
 
 
 def test_two_candidates_differ_in_exactly_the_dimensions_that_were_changed(fbnetv3_joint):
@@ -76,3 +79,71 @@ def test_a_strip_has_a_bar_per_block_and_marks_what_differs(fbnetv3_joint):
         widths = [stage["width"] for stage in architecture["stages"]]
         heights = [stage.bars[0].height for stage in strip]
         assert np.argsort(heights, kind="stable").tolist() == np.argsort(widths, kind="stable").tolist()
+
+
+BLOCKS = {
+    "resolution": 64,
+    "stem_width": 16,
+    "stages": [
+        {"stride": 1, "blocks": [{"skip": True, "width": 16}, {"kernel": 3, "expansion": 1, "width": 16, "groups": 2}]},
+        {
+            "stride": 2,
+            "blocks": [
+                {"kernel": 5, "expansion": 4.5, "width": 64, "se": "expanded", "activation": "relu"},
+                {"skip": True, "width": 64},
+                {"skip": True, "width": 104},
+                {"kernel": 3, "expansion": 6, "width": 104, "se": "input"},
+            ],
+        },
+        {"width": 24, "depth": 2, "stride": 1, "kernel_first": 5, "kernel_rest": 3, "expansion_first": 4}
+        | {"expansion_rest": 2, "se": False},
+    ],
+    "head": {"conv": 32},
+}
+RECIPE = {"lr": 0.1, "optimizer": "sgd"}
+
+
+def test_networks_of_blocks_are_said_by_their_widths_and_layers():
+    assert architecture_strip(BLOCKS) == "64px 16 | 16x1 64x1+104x2 24x2"
+
+
+def test_a_strip_of_blocks_leaves_a_gap_where_nothing_is():
+    first, second, third = strip_of(BLOCKS, marked=["stage2/block4"])
+    assert [bar.kernel for stage in (first, second, third) for bar in stage.bars] == [3, 5, 1, 3, 5, 3]
+    assert [bar.x for bar in first.bars] == [6.0]  # the first place is free
+    assert np.diff([bar.x for bar in second.bars]).tolist() == [12.0, 6.0]
+    assert second.bars[0].height < second.bars[1].height == second.bars[2].height
+    assert [stage.marked for stage in (first, second, third)] == [False, True, False]
+    assert first.words == "stage 1: skip to 16, k3 e1 g2 to 16, stride 1"
+    assert second.words.startswith("stage 2: k5 e4.5 se/expanded relu to 64, skip to 64, skip to 104, k3 e6 se to 104,")
+    assert third.words == "stage 3: 2 blocks of width 24, kernel 5 then 3, expansion 4 then 2, stride 1"
+
+
+def test_blocks_that_differ_are_said_one_by_one():
+    other = json.loads(json.dumps(BLOCKS))
+    other["stages"][1]["blocks"][3] |= {"kernel": 5, "width": 112}
+    pair = [{"architecture": architecture, "recipe": RECIPE} for architecture in (BLOCKS, other)]
+    assert differing(pair) == ["stage2/block4"]
+    assert differences(pair[1], pair[0]) == ["stage2/block4 112 k5 e6 se"]
+    assert dimensions(pair[0])["head/conv"] == "32"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_two_candidates_of_blocks_differ_where_they_were_changed(random_block_space, fbnetv3_recipes, seed):
+    rng, space = np.random.default_rng(seed), JointSpace(random_block_space(seed), fbnetv3_recipes)
+    for point in space.sample(10, seed):
+        column = rng.integers(len(space.architecture))
+        other = point.copy()
+        other[column] = (point[column] + 1) % space.sizes[column]
+        name = space.dimensions[column].name
+        pair = [space.candidate(p).to_dict() for p in (point, other)]
+        if name.endswith("/expansion") and _skips(pair[0], name):  # which has none
+            assert differing(pair) == []
+        else:
+            assert differing(pair) in ([name], [name.rpartition("/")[0]])
+
+
+def _skips(candidate: dict, name: str) -> bool:
+    stage, *block = [int(part.strip("stageblock")) - 1 for part in name.split("/")[:-1]]
+    stage = candidate["architecture"]["stages"][stage]
+    return bool(block) and stage["blocks"][block[0]].get("skip", False)

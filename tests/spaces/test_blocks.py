@@ -1,9 +1,12 @@
 """Stages block by block: what they say, and spaces whose blocks choose among kinds."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from nars.errors import UserError
 from nars.settings import ArchitectureSpaceSettings, parse
@@ -63,6 +66,13 @@ def test_fbnet_s_space_has_a_category_for_each_of_its_22_blocks():
         for j in range(1, n + 1):
             block = dict(decoded["stages"][i - 1]["blocks"][j - 1])
             assert block == KINDS[values[f"stage{i}/block{j}/kind"]] | {"activation": "relu", "width": width}
+
+
+def test_the_space_that_the_readme_shows_can_be_made():
+    (shown,) = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
+    space = space_of({"name": "shown", "resolution": 64, "stem_width": 16} | yaml.safe_load(shown))
+    assert space.cardinality == 2 * (2 * 3) * (2 * 13 * 2)
+    assert [choice for d in space.dimensions if d.name.endswith("expansion") for choice in d.choices][:2] == [0.75, 1.0]
 
 
 @pytest.mark.parametrize("seed", range(15))

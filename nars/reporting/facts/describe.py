@@ -1,16 +1,23 @@
 """Candidates in words: one line each, and what differs between them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
-from nars.settings import Recipe
+from nars.settings import Recipe, parse
+from nars.spaces.architecture import Architecture
+from nars.spaces.blocks import BlockStage
 
 
 def architecture_strip(architecture: Mapping) -> str:
-    """One line: resolution, stem, and width x depth of each stage; other spaces' choices as key=value."""
+    """One line: resolution, stem, and width x depth of each stage, `64x3+104x2` where its width changes; other spaces'
+    choices as key=value."""
     if "stages" not in architecture:
         return " ".join(f"{key}={value}" for key, value in architecture.items())
-    stages = " ".join(f"{s['width']}x{s['depth']}" for s in architecture["stages"])
-    return f"{architecture['resolution']}px {architecture['stem_width']} | {stages}"
+    stages = []
+    for stage in Architecture.from_dict(architecture).placed_blocks:
+        widths = groupby(stage, key=lambda placed: placed.block.width)
+        stages.append("+".join(f"{width}x{sum(not p.is_nothing for p in blocks)}" for width, blocks in widths))
+    return f"{architecture['resolution']}px {architecture['stem_width']} | {' '.join(stages)}"
 
 
 def recipe_line(recipe: Mapping) -> str:
@@ -54,7 +61,8 @@ def duration(seconds: float | None) -> str:
 def dimensions(candidate: Mapping) -> dict[str, str]:
     """Every choice of a candidate by name, as shown: `resolution`, `stage3/width`, `stage3/kernel`, `lr`.
 
-    A stage's first and remaining blocks share a name, with values as 5 where they agree and 3/5 where they do not.
+    A stage's first and remaining blocks share a name, with values as 5 where they agree and 3/5 where they do not. A
+    block that stands for itself is one thing: `stage3/block2` is `24 k5 e4.5 se`.
     """
     architecture = dict(candidate["architecture"])
     flat = {}
@@ -66,6 +74,10 @@ def dimensions(candidate: Mapping) -> dict[str, str]:
 
 
 def _stage(stage: Mapping) -> dict[str, str]:
+    if "blocks" in stage:
+        blocks = parse(BlockStage, dict(stage)).blocks
+        words = {f"block{j}": f"{block.width} {block.words}" for j, block in enumerate(blocks, start=1)}
+        return {"stride": shown(stage["stride"]), **words}
     values = {}
     for key, value in stage.items():
         name, _, end = key.partition("_")

@@ -1,8 +1,11 @@
-"""An architecture as a strip: one bar per block, as tall as the stage is wide."""
+"""An architecture as a strip: one bar per block, as tall as it is wide."""
 
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+from nars.spaces.architecture import Architecture
+from nars.spaces.blocks import Block, BlockStage, Stage
 
 BAR, GAP, STAGE_GAP, HEIGHT = 5.0, 1.0, 6.0, 40.0  # units of the drawing
 
@@ -28,21 +31,23 @@ class StageStrip:
 
 
 def strip_of(architecture: Mapping, marked: Collection[str] = ()) -> list[StageStrip]:
-    """The stages from left to right; empty if the architecture is not a stage table.
+    """The stages from left to right; empty if the architecture is not a stage table. A skip without a layer is a gap.
 
     `marked`: names of dimensions (`stage3/width`) whose stages are to be marked.
     """
-    stages, x = [], 0.0
-    for i, stage in enumerate(architecture.get("stages", ()), start=1):
-        left = x
-        bars = []
-        for block in range(stage["depth"]):
-            kernel = stage["kernel_first"] if block == 0 else stage["kernel_rest"]
-            bars.append(Bar(x=round(x, 1), height=_height(stage["width"]), kernel=kernel))
+    if "stages" not in architecture:
+        return []
+    network, stages, x = Architecture.from_dict(architecture), [], 0.0
+    for i, (stage, blocks) in enumerate(zip(network.stages, network.placed_blocks, strict=True), start=1):
+        left, bars = x, []
+        for placed in blocks:
+            if not placed.is_nothing:
+                bars.append(Bar(x=round(x, 1), height=_height(placed.block.width), kernel=_kernel(placed.block)))
             x += BAR + GAP
         right = x - GAP
         marks = any(name.startswith(f"stage{i}/") for name in marked)
-        stages.append(StageStrip(bars=tuple(bars), left=left, right=right, words=_words(i, stage), marked=marks))
+        words = f"stage {i}: {_words(stage)}"
+        stages.append(StageStrip(bars=tuple(bars), left=left, right=right, words=words, marked=marks))
         x = right + STAGE_GAP
     return stages
 
@@ -52,14 +57,19 @@ def _height(width: int) -> float:
     return round(min(HEIGHT, HEIGHT * math.sqrt(width / 256)), 1)
 
 
-def _words(number: int, stage: Mapping) -> str:
-    kernels = _pair(stage["kernel_first"], stage["kernel_rest"])
-    expansions = _pair(stage["expansion_first"], stage["expansion_rest"])
-    se = ", squeeze-and-excite" if stage["se"] else ""
-    return (
-        f"stage {number}: {stage['depth']} blocks of width {stage['width']}, kernel {kernels}, expansion {expansions}, "
-        f"stride {stage['stride']}{se}"
-    )
+def _kernel(block: Block) -> int:
+    return 1 if block.skip else block.kernel
+
+
+def _words(stage: Stage | BlockStage) -> str:
+    if isinstance(stage, BlockStage):
+        blocks = ", ".join(f"{block.words} to {block.width}" for block in stage.blocks)
+        return f"{blocks}, stride {stage.stride}"
+    kernels = _pair(stage.kernel_first, stage.kernel_rest)
+    expansions = _pair(stage.expansion_first, stage.expansion_rest)
+    se = ", squeeze-and-excite" if stage.se else ""
+    shape = f"{stage.depth} blocks of width {stage.width}, kernel {kernels}, expansion {expansions}"
+    return f"{shape}, stride {stage.stride}{se}"
 
 
 def _pair(first: int, rest: int) -> str:
