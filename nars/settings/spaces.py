@@ -134,7 +134,8 @@ class Recipe(Settings):
 
     `lr` is the initial learning rate for RMSProp at the protocol's `lr_batch_size`; SGD multiplies it by the
     protocol's `sgd_lr_multiplier`. `dropout` and `stochastic_depth` are drop probabilities, `mixup` is the alpha of
-    the Beta distribution that mixing weights are drawn from.
+    the Beta distribution that mixing weights are drawn from, `cutmix` the same for the area of an image that is taken
+    from another one (torchvision's CutMix); with both, one of them is drawn for every batch (ours).
     """
 
     lr: PositiveFloat
@@ -144,6 +145,7 @@ class Recipe(Settings):
     stochastic_depth: Annotated[Fraction, Field(title="depth-drop")] = 0.0
     mixup: Annotated[float, Field(ge=0)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, title="wd")] = 0.0
+    cutmix: float = later(0.0, ge=0)
 
     @classmethod
     def from_dict(cls, values: Mapping, *, where: str = "recipe") -> "Recipe":

@@ -8,6 +8,7 @@ import pytest
 
 from nars.errors import UserError
 from nars.files import content_key
+from nars.reporting.facts.describe import recipe_line
 from nars.settings import RecipeSpaceSettings, parse
 from nars.spaces.candidate import Candidate, JointSpace
 from nars.spaces.recipe import Recipe, recipe_space
@@ -77,6 +78,26 @@ def test_keys_that_a_space_leaves_out_are_neutral(conf, tiny):
         other = searched.values(searched.sample(1, 0)[0]) | {"mixup": 0.0, "stochastic_depth": 0.0, "ema": False}
         other |= space.values(point)
         assert searched.decode(searched.point(other)) == recipe | {"weight_decay": 1e-5}
+
+
+def test_a_key_that_came_later_is_written_only_where_it_does_something(conf):
+    values = conf("recipe_space", "tiny")
+    old = recipe_space(parse(RecipeSpaceSettings, values))
+    new = recipe_space(parse(RecipeSpaceSettings, values | {"cutmix": {"low": 0, "high": 10, "unit": 0.1}}))
+    assert new.dimensions[-1].choices == tuple(n / 10 for n in range(11))
+    assert new.cardinality == 11 * old.cardinality
+    for point in new.sample(30, 0):
+        recipe, cutmix = new.decode(point), new.values(point)["cutmix"]
+        assert ("cutmix" in recipe) == (cutmix > 0)
+        assert ("cutmix" in recipe_line(recipe)) == (cutmix > 0)
+        assert Recipe.from_dict(recipe).cutmix == cutmix
+        np.testing.assert_array_equal(new.locate(recipe), point)
+        assert old.decode(point[:-1]) == {key: value for key, value in recipe.items() if key != "cutmix"}
+        if cutmix:
+            with pytest.raises(UserError, match="space tiny cannot express cutmix = "):
+                old.locate(recipe)
+        else:
+            np.testing.assert_array_equal(old.locate(recipe), point[:-1])
 
 
 @pytest.mark.parametrize("key", Recipe.required())

@@ -157,8 +157,13 @@ class CandidateModule(pl.LightningModule):
 
 def mixing(recipe: Recipe, *, num_classes: int) -> nn.Module | None:
     """What mixes the images (b, 3, s, s) and labels (b,) of a batch, by which labels become probabilities (b, c); None
-    if the recipe asks for nothing of the kind."""
-    return v2.MixUp(alpha=recipe.mixup, num_classes=num_classes) if recipe.mixup > 0 else None
+    if the recipe asks for nothing of the kind. Of two ways, each batch draws one, from the epoch's random numbers."""
+    ways: list[nn.Module] = []
+    if recipe.mixup > 0:
+        ways.append(v2.MixUp(alpha=recipe.mixup, num_classes=num_classes))
+    if recipe.cutmix > 0:
+        ways.append(v2.CutMix(alpha=recipe.cutmix, num_classes=num_classes))
+    return v2.RandomChoice(ways) if len(ways) > 1 else next(iter(ways), None)
 
 
 def share_buffers(network: nn.Module) -> None:
