@@ -273,6 +273,11 @@ def test_a_predictor_of_another_space_is_refused_by_the_first_dimension_that_dif
         with pytest.raises(UserError, match=f"made for another space: .*{message}.*pretrain again"):
             Predictor.load(path, specification=wanted)
     Predictor.load(path, specification=json.loads(json.dumps(specification)))
+    short, long = [*range(16), 1000], [*range(16), 10000]  # 60 and 61 characters
+    for choices, shown in ((short, str(short)), (long, str(long)[:57] + "...")):
+        with pytest.raises(UserError) as error:
+            Predictor.load(path, specification=specification | {first: choices})
+        assert f"and {shown} here; remove" in str(error.value)
 
 
 def test_settings_can_be_replaced_at_load_but_not_sizes(space, tmp_path):
@@ -298,6 +303,7 @@ def test_unusable_files_are_refused_in_one_line(space, tmp_path):
     (tmp_path / "text").write_text("hello\nworld\n" * 100)
     save_file({"w": torch.zeros(3)}, tmp_path / "foreign")
     (tmp_path / "folder").mkdir()
+    messages = {}
     for name in ("torn", "empty", "text", "foreign", "folder", "absent"):
         with pytest.raises(UserError) as caught:
             Predictor.load(tmp_path / name)
@@ -305,6 +311,11 @@ def test_unusable_files_are_refused_in_one_line(space, tmp_path):
         assert "\n" not in message
         assert message.startswith(str(tmp_path / name))
         assert "pretrain_predictor.py" in message
+        messages[name] = message
+    assert "not a readable safetensors file (Error while deserializing" in messages["torn"]
+    assert "a safetensors file, but not a predictor of this version (nars-predictor-1)" in messages["foreign"]
+    assert "no such file; make it with" in messages["absent"]
+    assert "no such file; make it with" in messages["folder"]
 
 
 def test_wrong_shapes_and_values_are_refused(space):
