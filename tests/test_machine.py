@@ -31,11 +31,34 @@ def test_cores_are_those_that_a_process_is_pinned_to():
     ],
 )
 def test_cores_are_no_more_than_the_limit_of_a_container(files, expected):
-    """The files of control groups, version 2 and 1, in a view of the file system of its own."""
+    """The files of control groups, version 2 and 1."""
+    assert said_in_a_container(files, SAY) == str(expected)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(cores() < 2, reason="needs two cores")
+@pytest.mark.parametrize(("limit", "said"), [("100000", "True 1 1"), ("max", "False 2 1")])
+def test_pytorch_uses_no_more_threads_than_the_container_has_cores(limit, said):
+    threads = "torch.get_num_threads()"
+    say = (
+        "import torch; from nars.machine import limit_threads; torch.set_num_threads(2); "
+        f"limit_threads(); n = {threads}; limit_threads(2); print(n < 2, n, {threads})"
+    )
+    assert said_in_a_container({"cpu.max": f"{limit} 100000"}, say) == said
+
+
+def said_in_a_container(files: dict[str, str], program: str) -> str:
+    """What a program prints that sees these files of its control group; skips where that cannot be arranged."""
     group = "/sys/fs/cgroup"
     write = [f"mkdir -p $(dirname {group}/{name}) && echo '{text}' > {group}/{name}" for name, text in files.items()]
-    script = " && ".join([f"mount -t tmpfs tmpfs {group}", *write, f"'{sys.executable}' -c '{SAY}'"])
-    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True)
-    if done.returncode and not done.stdout:
-        pytest.skip(f"needs root on Linux: {done.stderr.strip()}")
-    assert done.stdout == f"{expected}\n"
+    script = " && ".join([f"mount -t tmpfs tmpfs {group}", *write, f"'{sys.executable}' -c '{program}'"])
+    environment = {name: text for name, text in os.environ.items() if name != "OMP_NUM_THREADS"}
+    command = ["unshare", "--mount", "sh", "-c", script]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("needs unshare (Linux)")
+    if "permitted" in done.stderr or "denied" in done.stderr:
+        pytest.skip(f"needs root: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

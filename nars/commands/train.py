@@ -14,6 +14,7 @@ from nars.data import ImageData, open_data
 from nars.data.folder import open_whole_folder
 from nars.errors import UserError
 from nars.files import digest, write_whole
+from nars.machine import limit_threads
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
 from nars.records import Ledger, Record, training_key
 from nars.reporting.tracking.notices import Notices
@@ -90,6 +91,7 @@ def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: 
     best, weights = best_weights_path(job.folder), Path(job.folder) / WEIGHTS
     if rank_zero_only.rank == 0 and not (settings.resume and best.exists()):  # the state's parts go together
         remove_checkpoint(job.folder)
+    limit_threads(job.trainer.devices)
     with open_loggers(job) as loggers:
         notices.say_problem()
         record, _ = run_training(job, on_epoch=lines, best_weights=best, loggers=loggers)
@@ -165,6 +167,7 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
     loader = data.val_loader(
         image_size=side, batch_size=settings.protocol.batch_size, workers=settings.trainer.loader_workers
     )
+    limit_threads()
     accuracy = measure_accuracy(
         network,
         loader,

@@ -13,6 +13,7 @@ from pydantic import PositiveInt
 from nars.data.files import ImageFiles, list_classes, list_images
 from nars.data.splits import hold_out, shuffled
 from nars.errors import UserError
+from nars.files import write_whole
 from nars.settings import ImagenetSubsetSettings, NonNegativeInt, Settings, parse
 
 
@@ -76,11 +77,8 @@ def draw_split(images: dict[str, list[str]], settings: ImagenetSubsetSettings) -
 
 def write_split(path: Path, split: Split) -> None:
     """At once and whole: processes that open the same data at the same time write the same and never read half."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(split.model_dump(), indent=1) + "\n")
-        partial.replace(path)
+        write_whole(path, json.dumps(split.model_dump(), indent=1) + "\n")
     except OSError as error:
         raise UserError(f"data.split_file: {path} cannot be written ({error.strerror}); choose another place") from None
 

@@ -22,7 +22,7 @@ from nars.data.files import ImageFiles, flat
 from nars.data.prepared import JPEG_START, MANIFEST, SCHEMA, Manifest, ShardInfo
 from nars.data.reading import decode, read_patiently
 from nars.errors import UserError
-from nars.files import content_key
+from nars.files import content_key, write_whole
 
 IMAGES_PER_SHARD = 256
 UNREADABLE = "unreadable.txt"
@@ -225,9 +225,7 @@ def write_manifest(
             for part, found in shards.items()
         },
     )
-    partial_path = output / f"{MANIFEST}.partial"
-    partial_path.write_text(json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n")
-    partial_path.replace(output / MANIFEST)
+    write_whole(output / MANIFEST, json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n")
     kept = {result.path for result in filled}
     for path in output.glob("*-?????.arrow"):
         if _part(path) in shards and str(path) not in kept:
