@@ -187,6 +187,20 @@ def test_a_candidate_has_one_key_however_it_is_written(tiny_joint, seed):
         assert training_key(Candidate(**other), {}, 0) != training_key(candidate, {}, 0)
 
 
+def test_blocks_have_one_key_however_they_are_written():
+    def key(**changes) -> str:
+        block = {"width": 24, "kernel": 3, "expansion": 4.0} | changes
+        whole = {"resolution": 64, "stem_width": 16, "head": {"expansion": 6, "width": 64}}
+        architecture = whole | {"stages": [{"stride": 2, "blocks": [block]}]}
+        return training_key(
+            Candidate(architecture=architecture, recipe=Recipe(lr=0.1, optimizer="sgd").to_dict()), {}, 0
+        )
+
+    same = ({}, {"expansion": 4}, {"groups": 1}, {"skip": False}, {"se": False}, {"activation": "hswish"})
+    assert len({key(**changes) for changes in same}) == 1
+    assert key(expansion=4.5) != key()
+
+
 def test_protocols_have_one_key_however_they_are_written(conf):
     given = conf("protocol", "digits")
     whole = {
