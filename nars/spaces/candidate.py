@@ -31,14 +31,14 @@ class Candidate:
         """Plain containers."""
         return {"architecture": self.architecture, "recipe": self.recipe}
 
-    def checked(self, *, where: str = "candidate") -> "Candidate":
+    def checked(self) -> "Candidate":
         """The same values as `Architecture` and `Recipe` write them, so that `mixup: 0`, `mixup: 0.0` and no mixup are
         one candidate; parts of other spaces stay as they are. UserError names what is wrong."""
         architecture, recipe = self.architecture, self.recipe
         if "stages" in architecture:
-            architecture = Architecture.from_dict(architecture, where=f"{where}: architecture").to_dict()
+            architecture = Architecture.from_dict(architecture).to_dict()
         if set(Recipe.required()) <= set(recipe):
-            recipe = Recipe.from_dict(recipe, where=f"{where}: recipe").to_dict()
+            recipe = Recipe.from_dict(recipe).to_dict()
         return Candidate(architecture=architecture, recipe=recipe)
 
     @property
