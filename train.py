@@ -16,12 +16,12 @@ def main(config: DictConfig) -> float | None:
     return run_job(lambda: train(settings_from(config, TrainSettings)))
 
 
-def train(settings: TrainSettings) -> Result | None:
-    """What was trained or measured; None in all but the first of several processes."""
+def train(settings: TrainSettings) -> Result:
+    """What was trained or measured."""
     if in_sweep() and settings.trainer.devices > 1:
         raise UserError(
-            f"trainer.devices={settings.trainer.devices} in a sweep (-m): each of its processes would run the sweep; "
-            "give one command per job"
+            f"trainer.devices={settings.trainer.devices} in a sweep (-m), whose jobs train on one device each; give "
+            "one command per job"
         )
     from nars.commands.train import evaluate_weights, result_of, train_candidate  # torch, after the settings' check
     from nars.console import open_console

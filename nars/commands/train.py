@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
 from nars.candidates import load_architecture, load_candidate, predicted_accuracy
@@ -42,7 +41,6 @@ from nars.wandb_run import WandbRun
 
 def train_candidate(settings: TrainSettings, console: Console) -> Path:
     """Train, or go on; returns the folder with the best weights and their card."""
-    console.quiet = rank_zero_only.rank > 0  # of several processes one speaks
     if settings.weights is not None:
         raise UserError("weights=... is for mode=evaluate; to learn from a trained network: teacher.weights=...")
     folder = Path(settings.runs_dir) / settings.study
@@ -63,8 +61,6 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
         if settings.resume and _known(ledger, job, console):  # another process had it, and has just finished
             return out
         record = _train(job, data, settings, notices, _EpochLines(console, job.epochs))
-        if rank_zero_only.rank > 0:
-            return out
         ledger.append(record)
         forget_state(job)
     if record.status == "diverged":
@@ -89,13 +85,13 @@ def _known(ledger: Ledger, job: TrainingJob, console: Console) -> bool:
 def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: Notices, lines) -> Record:
     """Train to the end; then weights and card take the place of earlier ones."""
     best, weights = best_weights_path(job.folder), Path(job.folder) / WEIGHTS
-    if rank_zero_only.rank == 0 and not (settings.resume and best.exists()):  # the state's parts go together
+    if not (settings.resume and best.exists()):  # the state's parts go together
         remove_checkpoint(job.folder)
     limit_threads(job.trainer.devices)
     with open_loggers(job) as loggers:
         notices.say_problem()
         record, _ = run_training(job, on_epoch=lines, best_weights=best, loggers=loggers)
-        if record.status == "finished" and rank_zero_only.rank == 0:
+        if record.status == "finished":
             card = make_card(job, record, data, best)
             remove_card(weights)
             write_whole(weights, best.read_bytes())
@@ -111,9 +107,6 @@ def _claimed(folder: Path, console: Console) -> Iterator[None]:
     Of a process on another machine, or in another container, only its heartbeat shows that it still runs: that is
     waited for, and without one the claim is taken over.
     """
-    if rank_zero_only.rank > 0:  # of several processes the first claims for all
-        yield
-        return
     claims = Claims(folder.parent, lease_seconds=LEASE_SECONDS)
     first, give_up, told = claims.heartbeat(folder.name), time.monotonic() + 3 * LEASE_SECONDS, False
     while not claims.take(folder.name):
@@ -131,10 +124,8 @@ def _claimed(folder: Path, console: Console) -> Iterator[None]:
         claims.release_all()
 
 
-def result_of(folder: Path) -> Result | None:
-    """What lies in the folder of a training; None in all but the first of several processes."""
-    if rank_zero_only.rank > 0:
-        return None
+def result_of(folder: Path) -> Result:
+    """What lies in the folder of a training."""
     card = read_card(folder / WEIGHTS)
     costs = {"macs": card["macs"], "params": card["params"]}
     candidate = {"architecture": card["architecture"], "recipe": card["recipe"]}

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -18,6 +19,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from nars.errors import UserError
 from nars.files import replace, sync
 from nars.training.job import temporary_of
+from nars.training.weights.files import write_weights
 
 SCHEMA = 1  # of the state: a change of what a training keeps makes older files unusable
 LOG = logging.getLogger(__name__)
@@ -44,6 +46,20 @@ class EpochCheckpoint(Checkpoint):
     def on_save_checkpoint(self, trainer, module, checkpoint: dict) -> None:
         done = trainer.current_epoch + 1
         checkpoint["nars"] = {"schema": SCHEMA, "key": self.key, "epochs": done, "seconds": self.seconds()}
+
+
+class BestWeights(pl.Callback):
+    """Keeps the weights of the epoch with the best accuracy so far, the first of equals, in `path`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_validation_end(self, trainer, module) -> None:
+        if not trainer.is_global_zero or module.diverged:
+            return
+        *before, accuracy = module.accuracies
+        if accuracy > max(before, default=-1.0):
+            write_weights(self.path, module.evaluated_network)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

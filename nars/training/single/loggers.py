@@ -36,17 +36,18 @@ def flat_config(job) -> dict:
 
 @contextmanager
 def open_loggers(job) -> Iterator[list[Logger]]:
-    """The loggers that `job.logger` asks for. A W&B run, of the first of several processes, ends with the block."""
-    folder, first = Path(job.folder), rank_zero_only.rank == 0
+    """The loggers that `job.logger` asks for, of the first process of a training. A W&B run ends with the block."""
+    rank_zero_only.rank = 0  # Lightning guesses it when it is imported, and loggers of other processes are dumb
+    folder = Path(job.folder)
     where = {"save_dir": folder.parent, "name": "", "version": folder.name}
     loggers: list[Logger] = []
     if job.logger.csv:
         loggers.append(CSVLogger(**where))
     if job.logger.tensorboard:
-        for old in folder.glob("events.out.tfevents.*") if first else ():
+        for old in folder.glob("events.out.tfevents.*"):
             old.unlink()  # what is resumed logs again what it knows
         loggers.append(TensorBoardLogger(**where, default_hp_metric=False))
-    if job.logger.wandb is None or not first:
+    if job.logger.wandb is None:
         yield loggers
         return
     with WandbRun(

@@ -1,12 +1,10 @@
 """One training, from a job to a record."""
 
 import logging
-import os
-import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -23,11 +21,13 @@ from nars.networks.architectures import architecture_of, image_size, network_of
 from nars.records import Record
 from nars.spaces.recipe import Recipe
 from nars.training.job import TeacherJob, TrainingJob, checkpoint_path
-from nars.training.single.checkpoint import AtomicCheckpointIO, EpochCheckpoint, find_checkpoint
+from nars.training.single.checkpoint import AtomicCheckpointIO, BestWeights, EpochCheckpoint, find_checkpoint
+from nars.training.single.environment import without_launchers
 from nars.training.single.epoch_log import EpochLog
 from nars.training.single.loggers import log_record
 from nars.training.single.module import CandidateModule, Teacher
-from nars.training.weights.files import BestWeights, load_weights
+from nars.training.single.processes import OurProcesses, Part, StopsAtOnce, first_of, the_others
+from nars.training.weights.files import load_weights
 
 
 def run_training(
@@ -43,24 +43,13 @@ def run_training(
     nothing is lost before the record is kept: then call `forget_state`. `on_epoch` is told the number (1 = first) and
     accuracy of each epoch that is trained now; `best_weights` is where the weights of the best epoch are kept;
     `loggers` are those of `open_loggers`.
-    Runs in the calling process; with several devices Lightning starts the others, which run the script too.
+    Runs in the calling process; with several devices this starts others, which end with it.
     Deterministic on a CPU: the same job gives the same accuracies to the bit, however often it was interrupted.
     """
-    _quiet_libraries()
-    data = _open_data_once(job.data, job.split_file)
-    architecture = architecture_of(job.architecture)
-    train, val = _loaders(job, data, image_size(architecture, job.protocol))
-    module = _module(job, architecture, data, train_batches=len(train))
-    path = checkpoint_path(job.folder)
-    known = find_checkpoint(path, key=job.key, epochs=job.epochs)
-    started = time.monotonic() - (known["seconds"] if known else 0.0)
-    callbacks = [EpochLog(Path(job.folder), on_epoch)]
+    extra = [EpochLog(Path(job.folder), on_epoch)]
     if best_weights is not None:
-        callbacks.append(BestWeights(best_weights))
-    if job.trainer.checkpoint_every:
-        every, seconds = job.trainer.checkpoint_every, lambda: time.monotonic() - started
-        callbacks.append(EpochCheckpoint(path, key=job.key, every=every, seconds=seconds))
-    _fit(module, job, train, val, callbacks, list(loggers), resume_from=path if known else None)
+        extra.append(BestWeights(best_weights))
+    module, seconds = _train(job, first_of(job.trainer.devices), extra, loggers)
     record = Record(
         key=job.key,
         architecture=job.architecture,
@@ -72,11 +61,36 @@ def run_training(
         accuracies=tuple(module.accuracies),
         macs=job.macs,
         params=job.params,
-        seconds=round(time.monotonic() - started, 3),
+        seconds=round(seconds, 3),
         versions={"torch": torch.__version__.split("+")[0]},
     )
     log_record(loggers, job, record)
     return record, module
+
+
+def _train(
+    job: TrainingJob, part: Part, callbacks: Sequence[pl.Callback] = (), loggers: Sequence[Logger] = ()
+) -> tuple[CandidateModule, float]:
+    """The trained module and the seconds it took, those before an interruption too. Each process of several does so."""
+    _quiet_libraries()
+    data = _open_data_once(job.data, job.split_file)
+    architecture = architecture_of(job.architecture)
+    train, val = _loaders(job, data, image_size(architecture, job.protocol), part)
+    module = _module(job, architecture, data, train_batches=len(train))
+    path = checkpoint_path(job.folder)
+    known = find_checkpoint(path, key=job.key, epochs=job.epochs)
+    started = time.monotonic() - (known["seconds"] if known else 0.0)
+    callbacks = list(callbacks)
+    if part.world_size > 1:
+        callbacks.append(StopsAtOnce())
+    if job.trainer.checkpoint_every:
+        every, seconds = job.trainer.checkpoint_every, lambda: time.monotonic() - started
+        callbacks.append(EpochCheckpoint(path, key=job.key, every=every, seconds=seconds))
+    with without_launchers():
+        trainer = _trainer(module, job, part, callbacks, list(loggers))
+        with the_others(partial(_train, job), part):
+            trainer.fit(module, train, val, ckpt_path=path if known else None, weights_only=True)
+    return module, time.monotonic() - started
 
 
 def _module(job: TrainingJob, architecture, data: ImageData, *, train_batches: int) -> CandidateModule:
@@ -107,57 +121,57 @@ def _teacher(teacher: TeacherJob | None, num_classes: int) -> Teacher | None:
     return Teacher(network=network.eval().to(memory_format=torch.channels_last), share=teacher.share)
 
 
-def _loaders(job: TrainingJob, data: ImageData, side: int) -> tuple[DataLoader, DataLoader]:
+def _loaders(job: TrainingJob, data: ImageData, side: int, part: Part) -> tuple[DataLoader, DataLoader]:
     batch_size, workers, devices = job.protocol.batch_size, job.trainer.loader_workers, job.trainer.devices
     if batch_size % devices:
         raise UserError(f"protocol.batch_size={batch_size} is not a multiple of trainer.devices={devices}; change one")
-    part = {"rank": rank_zero_only.rank if devices > 1 else 0, "world": devices}
+    mine = {"rank": part.rank, "world": part.world_size}
     train = data.train_loader(
         image_size=side,
         batch_size=batch_size,
         augmentation=job.protocol.augmentation,
         seed=job.seed,
         workers=workers,
-        **part,
+        **mine,
     )
-    return train, data.val_loader(image_size=side, batch_size=2 * batch_size // devices, workers=workers, **part)
+    return train, data.val_loader(image_size=side, batch_size=2 * batch_size // devices, workers=workers, **mine)
 
 
-def _fit(module, job: TrainingJob, train, val, callbacks: list, loggers: list, *, resume_from: Path | None) -> None:
-    trainer = job.trainer
-    if rank_zero_only.rank > 0:
-        threading.Thread(target=_end_with_first_process, args=(os.getppid(),), daemon=True).start()
-    _lightning(
-        max_epochs=job.epochs,
-        accelerator=trainer.accelerator,
-        devices=trainer.devices,
-        strategy="ddp" if trainer.devices > 1 else "auto",
-        use_distributed_sampler=False,  # the loaders know their part
-        precision=trainer.precision,
-        logger=loggers or False,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
-        enable_checkpointing=trainer.checkpoint_every > 0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        limit_train_batches=module.steps_per_epoch,
-        log_every_n_steps=1,
-    ).fit(module, train, val, ckpt_path=resume_from, weights_only=True)
+def _trainer(module: CandidateModule, job: TrainingJob, part: Part, callbacks: list, loggers: list) -> pl.Trainer:
+    """Lightning's Trainer, UserError for what it cannot do here.
 
-
-def _lightning(**settings) -> pl.Trainer:
+    Neither ranks nor a state to go on from are looked for: the first are those of `part`, the second is the job's own.
+    """
+    rank_zero_only.rank = part.rank  # Lightning guesses it when it is imported, and loggers go by it
+    settings = job.trainer
     try:
-        return pl.Trainer(**settings)
+        trainer = pl.Trainer(
+            max_epochs=job.epochs,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=1,
+            strategy="ddp" if settings.devices > 1 else "auto",
+            use_distributed_sampler=False,  # the loaders know their part
+            precision=settings.precision,
+            logger=loggers or False,
+            callbacks=callbacks,
+            plugins=[AtomicCheckpointIO(), OurProcesses(part)],
+            default_root_dir=job.folder,
+            enable_checkpointing=settings.checkpoint_every > 0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_train_batches=module.steps_per_epoch,
+            log_every_n_steps=1,
+        )
     except MisconfigurationException as error:  # a device that is not there
         raise UserError(f"trainer: {str(error).partition(chr(10))[0]}") from None
-
-
-def _end_with_first_process(parent: int) -> None:
-    """One of several processes of a training that waits for a killed one would wait for half an hour."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    if trainer.world_size != settings.devices:
+        raise UserError(
+            f"trainer.devices={settings.devices}, but {trainer.world_size} processes would train; each would see its "
+            f"part of {settings.devices} of the images only"
+        )
+    return trainer
 
 
 @lru_cache(maxsize=2)

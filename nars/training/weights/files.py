@@ -1,9 +1,8 @@
-"""Weights as files: written whole or not at all, the best epoch's kept, read with one-line errors."""
+"""Weights as files: written whole or not at all, read with one-line errors."""
 
 import pickle
 from pathlib import Path
 
-import pytorch_lightning as pl
 from safetensors import SafetensorError
 from safetensors.torch import save
 from timm.models import load_state_dict
@@ -35,17 +34,3 @@ def load_weights(network: nn.Module, path: Path) -> None:
             f"weights={path}: of another network: {name} is {shapes[0]} in the file and {shapes[1]} in the network"
         )
     network.load_state_dict(state)
-
-
-class BestWeights(pl.Callback):
-    """Keeps the weights of the epoch with the best accuracy so far, the first of equals, in `path`."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def on_validation_end(self, trainer, module) -> None:
-        if not trainer.is_global_zero or module.diverged:
-            return
-        *before, accuracy = module.accuracies
-        if accuracy > max(before, default=-1.0):
-            write_weights(self.path, module.evaluated_network)

@@ -4,15 +4,18 @@ import multiprocessing
 import os
 import resource
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nars.errors import UserError
 from nars.settings import LoggerSettings, TrainerSettings
 from nars.training.job import checkpoint_path, forget_state, remove_checkpoint
-from nars.training.single.checkpoint import find_checkpoint
+from nars.training.single.checkpoint import BestWeights, find_checkpoint
 from nars.training.single.loggers import open_loggers
 from nars.training.single.run import run_training
 
@@ -231,3 +234,20 @@ def test_a_checkpoint_that_cannot_be_written_is_said(make_job, tmp_path):
     assert message.startswith(f"{checkpoint_path(tmp_path)}: cannot write the checkpoint: File too large; free space")
     assert "trainer.checkpoint_every=0" in message
     assert [path.name for path in tmp_path.iterdir()] == ["epochs.jsonl"]
+
+
+def test_the_weights_of_the_best_epoch_are_kept_the_first_of_equals(tmp_path):
+    network = nn.Linear(1, 1)
+    module = SimpleNamespace(accuracies=[], diverged=False, evaluated_network=network)
+    keep = BestWeights(tmp_path / "weights.safetensors")
+    kept = []
+    for epoch, accuracy in enumerate([0.2, 0.5, 0.5, 0.3, 0.6], start=1):
+        network.weight.data.fill_(epoch)
+        module.accuracies.append(accuracy)
+        keep.on_validation_end(SimpleNamespace(is_global_zero=True), module)
+        kept.append(load_file(keep.path)["weight"].item())
+    assert kept == [1, 2, 2, 2, 5]
+    module.diverged = True
+    network.weight.data.fill_(float("nan"))
+    keep.on_validation_end(SimpleNamespace(is_global_zero=True), module)
+    assert load_file(keep.path)["weight"].item() == 5

@@ -1,11 +1,8 @@
 """Weights as files, and networks of timm that take ours."""
 
-from types import SimpleNamespace
-
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from nars.candidates import load_architecture
@@ -13,24 +10,7 @@ from nars.errors import UserError
 from nars.networks.build import build_network
 from nars.spaces.architecture import Architecture
 from nars.training.weights.card import IN_TIMM
-from nars.training.weights.files import BestWeights, load_weights, write_weights
-
-
-def test_the_weights_of_the_best_epoch_are_kept_the_first_of_equals(tmp_path):
-    network = nn.Linear(1, 1)
-    module = SimpleNamespace(accuracies=[], diverged=False, evaluated_network=network)
-    keep = BestWeights(tmp_path / "weights.safetensors")
-    kept = []
-    for epoch, accuracy in enumerate([0.2, 0.5, 0.5, 0.3, 0.6], start=1):
-        network.weight.data.fill_(epoch)
-        module.accuracies.append(accuracy)
-        keep.on_validation_end(SimpleNamespace(is_global_zero=True), module)
-        kept.append(load_file(keep.path)["weight"].item())
-    assert kept == [1, 2, 2, 2, 5]
-    module.diverged = True
-    network.weight.data.fill_(float("nan"))
-    keep.on_validation_end(SimpleNamespace(is_global_zero=True), module)
-    assert load_file(keep.path)["weight"].item() == 5
+from nars.training.weights.files import load_weights, write_weights
 
 
 def test_weights_come_back(tmp_path):
