@@ -91,6 +91,13 @@ def test_a_file_imports_only_what_lies_below_its_room(file):
     assert room in WITH_HYDRA or "hydra" not in {name.split(".")[0] for name in IMPORTS[file]}
 
 
+def test_lightning_is_imported_in_one_room():
+    """Whose first line keeps it from the variables of launchers."""
+    libraries = {"pytorch_lightning", "lightning_fabric", "lightning_utilities"}
+    rooms = {room_of(file) for file in FILES if libraries & {name.split(".")[0] for name in IMPORTS[file]}}
+    assert rooms == {"training/single"}
+
+
 def test_no_files_import_each_other_in_a_circle():
     below: dict[str, set[str]] = {}
     left = {file: files_imported(file) for file in FILES}

@@ -4,10 +4,14 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -54,8 +58,8 @@ SHORT = ("protocol.steps_per_epoch=4", "protocol.image_scale=1.0", "trainer.acce
 TIMM = ("candidate=timm:test_resnet", "recipe=middle", "recipe.stochastic_depth=0.0", "protocol.image_scale=0.25")
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+def run(*arguments: str, environment: Mapping[str, str] = MappingProxyType({})) -> subprocess.CompletedProcess:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | environment
     command = [sys.executable, "train.py", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False)
 
@@ -129,23 +133,40 @@ def test_train_writes_weights_of_the_given_candidate_and_recipe(candidate_file, 
     assert (folder, output.splitlines()[0]) == (weights.parent, "already trained (resume=false trains again)")
 
 
+def some_left(group: int) -> bool:
+    """Whether a process of the group lives."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGTERM")
-def test_a_training_that_is_told_to_end_says_that_it_has_not_finished(candidate_file, tmp_path):
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_training_that_is_told_to_end_says_that_it_has_not_finished(candidate_file, tmp_path, devices):
+    """All its processes are told, as schedulers do, and all end."""
     overrides = (f"candidate={candidate_file}", f"runs_dir={tmp_path}", "protocol.epochs=10000", *SHORT)
     process = subprocess.Popen(
-        [sys.executable, "train.py", *overrides],
+        [sys.executable, "train.py", *overrides, f"trainer.devices={devices}"],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         assert any("epoch 1/" in line for line in process.stdout)
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         _, errors = process.communicate(timeout=120)
+        deadline = time.monotonic() + 30
+        while some_left(process.pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 143
     assert errors.strip().splitlines()[-1].startswith("stopped; all that was finished is kept")
 
@@ -423,15 +444,20 @@ def test_images_that_were_trained_on_are_not_measured(train, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
-    """A network without batch norm or anything random: the same images in the same batches give the same weights."""
+    """A network without batch norm or anything random: the same images in the same batches give the same weights.
+
+    In an environment of other launchers, whose ranks, numbers and meeting places would lead to half a training or none.
+    """
     given = (
         "candidate=timm:test_convnext",
         "recipe=middle",
         *("recipe.dropout=0.0", "recipe.stochastic_depth=0.0", "recipe.mixup=0.0", "recipe.optimizer=sgd"),
         *("protocol.epochs=2", "protocol.steps_per_epoch=5", "protocol.image_scale=0.25", "trainer.accelerator=cpu"),
     )
-    done = run(*given, "trainer.devices=2", f"runs_dir={tmp_path / 'two'}")
-    assert done.returncode == 0, done.stderr
+    launched = {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "4", "RANK": "1"}
+    launched |= {"MASTER_ADDR": "192.0.2.1", "MASTER_PORT": "1", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    done = run(*given, "trainer.devices=2", f"runs_dir={tmp_path / 'two'}", environment=launched)
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("epoch 2/2") == 1
     two = next((tmp_path / "two").rglob("weights.safetensors"))
     _, one = run_here(*given, f"runs_dir={tmp_path / 'one'}")

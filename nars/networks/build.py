@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from timm.layers import DropPath
 from timm.models._efficientnet_blocks import SqueezeExcite
 from timm.models.efficientnet import EfficientNet
 from timm.models.mobilenetv3 import MobileNetV3
@@ -24,9 +25,10 @@ def build_network(
     """timm's MobileNetV3 with the blocks of `architecture`, or its EfficientNet where the head is a convolution.
 
     Untrained. Input: images float32 (b, 3, r, r), r = `architecture.resolution` or any other size. The recipe's
-    `dropout` acts before the classifier; the drop probability of residual branches rises linearly with depth to its
-    `stochastic_depth`; None drops nothing. The last batch norm of every residual branch starts at zero, so that a deep
-    untrained network starts as a shallow one (released code).
+    `dropout` acts before the classifier. The l-th of L residual blocks drops its branch with probability
+    `stochastic_depth` * l / L, so that the last one gets all of it (linear rule of Huang et al. 2016, paper; timm's
+    own, index / number of all blocks, never gets there). No recipe drops nothing. The last batch norm of every residual
+    branch starts at zero, so that a deep untrained network starts as a shallow one (released code).
     """
     stacks, head = _stacks(architecture), architecture.head
     blocks = [[_arguments(placed) for placed in stack] for stack in stacks]
@@ -37,7 +39,6 @@ def build_network(
         "act_layer": ACTIVATIONS[head.activation],
         "norm_layer": partial(nn.BatchNorm2d, momentum=BATCH_NORM_MOMENTUM),
         "drop_rate": recipe.dropout if recipe else 0.0,
-        "drop_path_rate": recipe.stochastic_depth if recipe else 0.0,
     }
     if isinstance(head, ConvHeadSettings):
         network = EfficientNet(block_args=[*blocks, [_convolution(head.conv)]], num_features=0, **shared)
@@ -48,6 +49,8 @@ def build_network(
     for stack, modules in zip(stacks, network.blocks, strict=False):
         for placed, module in zip(stack, modules, strict=True):
             _finish(module, placed)
+    if recipe and recipe.stochastic_depth:
+        _set_drop_paths(network, recipe.stochastic_depth)
     _zero_residual_norms(network)
     speed_up_small_maps(network)
     return network
@@ -99,6 +102,12 @@ def _finish(module: nn.Module, placed: PlacedBlock) -> None:
         module.conv_dw.padding = (placed.padding, placed.padding)
     if placed.block.groups > 1 and not placed.block.skip:
         shuffle_projection(module, placed.block.groups)
+
+
+def _set_drop_paths(network: nn.Module, largest: float) -> None:
+    residual = [block for stage in network.blocks for block in stage if getattr(block, "has_skip", False)]
+    for number, block in enumerate(residual, start=1):
+        block.drop_path = DropPath(largest * (number / len(residual)))
 
 
 def _zero_residual_norms(network: nn.Module) -> None:

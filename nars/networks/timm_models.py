@@ -42,7 +42,10 @@ def timm_architecture(name: str, *, where: str) -> TimmArchitecture:
 
 
 def build_timm_network(architecture: TimmArchitecture, *, num_classes: int, recipe: Recipe | None = None) -> nn.Module:
-    """The network, untrained; UserError if it has no stochastic depth and should, or timm cannot build it."""
+    """The network, untrained; UserError if it has no stochastic depth and should, or timm cannot build it.
+
+    How the probability rises with depth to the recipe's `stochastic_depth` is the rule of timm's network.
+    """
     name = architecture.timm
     paths = {"drop_path_rate": recipe.stochastic_depth} if recipe and recipe.stochastic_depth else {}
     try:

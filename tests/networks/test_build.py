@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import timm
 import torch
+from timm.layers import DropPath
 from timm.models._features import FeatureListNet
 from torch import nn
 
 from nars.costs.rounding import round_width
 from nars.networks.build import build_network
 from nars.networks.shuffled import ShuffledPointwise
+from nars.networks.timm_models import TimmArchitecture, build_timm_network
 from nars.settings import ConvHeadSettings, Recipe
 from nars.spaces.architecture import Architecture
 from nars.spaces.blocks import Block, BlockStage
@@ -228,16 +230,73 @@ def test_a_skip_needs_stride_1_and_equal_widths(fbnetv3):
     assert [block.has_skip for block, _ in residual_branches(network)] == expected
 
 
-@pytest.mark.parametrize("largest", [0.1, 0.31])
-def test_stochastic_depth_rises_linearly_to_the_recipe_s(fbnetv3, largest):
+def drop_probabilities(network: nn.Module) -> list[float]:
+    """What arrived in the modules that drop branches, first to last."""
+    return [module.drop_prob for module in network.modules() if isinstance(module, DropPath)]
+
+
+@pytest.mark.parametrize("largest", [0.1, 0.2, 0.31])
+@pytest.mark.parametrize("seed", range(4))
+def test_stochastic_depth_rises_linearly_to_the_recipe_s_at_the_last_residual_block(fbnetv3, largest, seed):
+    """Huang et al. 2016: the l-th of L residual blocks is dropped with probability p * l / L; others never are."""
+    architecture = fbnetv3.architecture(fbnetv3.sample(4, 1)[seed])
     with torch.device("meta"):
         recipe = Recipe(lr=0.1, optimizer="sgd", dropout=0.25, stochastic_depth=largest)
-        network = build_network(fbnetv3.architecture(fbnetv3.sample(1, 1)[0]), num_classes=7, recipe=recipe)
+        network = build_network(architecture, num_classes=7, recipe=recipe)
     blocks = [block for stage in network.blocks for block in stage]
-    probabilities = [getattr(getattr(block, "drop_path", None), "drop_prob", 0.0) or 0.0 for block in blocks[:-1]]
-    expected = [largest * i / len(blocks) for i in range(len(blocks) - 1)]
-    assert probabilities == pytest.approx(expected, abs=1e-6)
+    residual = [block for block in blocks if block.has_skip]
+    assert 0 < len(residual) < len(blocks) - 1
+    assert [block.drop_path.drop_prob for block in residual] == pytest.approx(
+        [largest * (i + 1) / len(residual) for i in range(len(residual))]
+    )
+    assert len(drop_probabilities(network)) == len(residual)
+    assert drop_probabilities(network)[-1] == largest
     assert network.drop_rate == 0.25
+
+
+@pytest.mark.parametrize("name", ["fbnetv3_a", "fbnetv3_e", "fbnetv3_g"])
+def test_published_networks_reach_the_recipe_s_stochastic_depth(published, name):
+    with torch.device("meta"):
+        recipe = Recipe(lr=0.1, optimizer="sgd", stochastic_depth=0.2)
+        network = build_network(published(name), num_classes=7, recipe=recipe)
+        assert max(drop_probabilities(network)) == drop_probabilities(network)[-1] == 0.2
+        assert drop_probabilities(build_network(published(name), num_classes=7)) == []
+
+
+def test_timm_s_networks_keep_timm_s_rule():
+    """Its EfficientNets count all blocks from 0, its ConvNeXts end at the full value."""
+    with torch.device("meta"):
+        for name, last in (("efficientnet_b0", 0.2 * 15 / 16), ("convnext_atto", 0.2)):
+            recipe = Recipe(lr=0.1, optimizer="sgd", stochastic_depth=0.2)
+            architecture = TimmArchitecture(timm=name, resolution=224)
+            network = build_timm_network(architecture, num_classes=7, recipe=recipe)
+            assert drop_probabilities(network)[-1] == pytest.approx(last)
+
+
+def dropped_share(network: nn.Module, images: torch.Tensor) -> float:
+    """Share of images for which the last residual block gave back its input."""
+    block = [block for stage in network.blocks for block in stage if block.has_skip][-1]
+    pairs = []
+    handle = block.register_forward_hook(lambda _, inputs, output: pairs.append((inputs[0], output)))
+    with torch.no_grad():
+        network(images)
+    handle.remove()
+    ((given, returned),) = pairs
+    return float((given == returned).flatten(1).all(dim=1).float().mean())
+
+
+def test_branches_are_dropped_that_often(tiny):
+    torch.manual_seed(0)
+    *stages, last = tiny.decode(np.zeros(len(tiny), dtype=np.int16))["stages"]
+    values = tiny.decode(np.zeros(len(tiny), dtype=np.int16)) | {"stages": [*stages, last | {"depth": 2}]}
+    recipe = Recipe(lr=0.1, optimizer="sgd", stochastic_depth=0.3)
+    network = build_network(Architecture.from_dict(values), num_classes=7, recipe=recipe)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+    images = torch.randn(1000, 3, 32, 32)
+    assert dropped_share(network.train(), images) == pytest.approx(0.3, abs=0.06)
+    assert dropped_share(network.eval(), images) == 0.0
 
 
 def test_drop_rates_of_zero_drop_nothing(tiny):

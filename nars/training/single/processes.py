@@ -150,19 +150,20 @@ class _Others:
                 break
             for report in ready:
                 error = self._end_of(ends.pop(report))
-                found.insert(0 if isinstance(error, CAUSES) else len(found), error)
+                if error is not None:
+                    found.insert(0 if isinstance(error, CAUSES) else len(found), error)
         return next(iter(found), None)
 
-    def _end_of(self, rank: int) -> Exception:
-        """What process `rank`, which has ended, raised; what killed it, if it could not say."""
+    def _end_of(self, rank: int) -> Exception | None:
+        """What process `rank`, which has ended, raised; how it ended, if it could not say; None if it had finished."""
         try:
             return self.reports[rank].recv()
         except EOFError:
             self.processes[rank].join()
             code = self.processes[rank].exitcode
-            return RuntimeError(
-                f"process {rank} of the training's {len(self.processes) + 1} ended with exit code {code}"
-            )
+            if code == 0:
+                return None
+            return RuntimeError(f"another process of the training (rank {rank}) ended with exit code {code}")
 
     def _watch(self) -> None:
         """End the program if a process has failed and the first one does not come back from waiting for it."""
@@ -188,7 +189,7 @@ def _run_part(run: Callable[[Part], None], part: Part, report: Connection) -> No
         report.send(error)
         sys.exit(1)
     except Exception:
-        report.send(RuntimeError(f"in process {part.rank} of the training: {traceback.format_exc()}"))
+        report.send(RuntimeError(f"in another process of the training (rank {part.rank}): {traceback.format_exc()}"))
         sys.exit(1)
 
 
