@@ -36,6 +36,13 @@ def test_two_that_are_good_in_different_cases_beat_two_alike():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_of_equal_promises_the_first_is_taken(seed):
+    gains = np.random.default_rng(seed).integers(-2, 3, size=(1, 300)) / 10
+    best, second = np.flatnonzero(gains[0] == 0.2)[:2]
+    assert expected_improvement(gains, 2).tolist() == [best, second]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_every_bin_gets_its_share_of_what_improves_on_it(seed):
     rng = np.random.default_rng(seed)
     m, share, extra = int(rng.integers(1, 5)), int(rng.integers(1, 4)), int(rng.integers(0, 1 + seed % 3))

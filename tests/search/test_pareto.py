@@ -10,7 +10,7 @@ from nars.search.pareto import pareto_front
 @pytest.mark.parametrize("values", [4, 1000])
 def test_holds_exactly_what_nothing_beats(seed, values):
     rng = np.random.default_rng(seed)
-    costs, scores = rng.integers(values, size=(2, 60)).astype(float)
+    costs, scores = rng.integers(values, size=(2, 60)) / [[1], [values]]  # scores are fractions, as accuracies are
     front = pareto_front(costs, scores)
     beaten = [
         ((costs <= c) & (scores >= s) & ((costs < c) | (scores > s))).any() for c, s in zip(costs, scores, strict=True)

@@ -179,6 +179,24 @@ def test_a_pool_that_ends(name, pool):
     assert sorted(map(tuple, points.tolist())) == sorted(map(tuple, small.points.tolist()))
 
 
+def test_failed_trainings_have_no_children(pool):
+    failing = range(0, 20, 2)
+    points, _ = searched("evolution", pool, batches=[20, 30], failing=failing)
+    parents = np.delete(points[:20], list(failing), axis=0)
+    for child in points[20:]:
+        assert (np.count_nonzero(parents != child, axis=1) == 1).any()
+
+
+def test_known_points_of_the_pool_make_the_front_that_is_to_be_improved(pool):
+    """One lies in the first of four bins, one in the third; one failed in the second, and one is not of the pool."""
+    strategy = opened("nars", Pool(pool.points[:50], pool.costs[:50]), Bayes())
+    bins = np.full(50, 3)
+    bins[:3] = [0, 2, 1]
+    points = np.concatenate([pool.points[:3], pool.points[50:51]])
+    known = strategy._front(bins, points, np.array([0.4, 0.6, np.nan, 0.9]))
+    assert known.tolist() == [0.4, 0.4, 0.6, 0.6]
+
+
 def test_regularised_evolution_changes_one_dimension_of_a_young_parent(pool):
     points, _ = searched("evolution", pool, batches=[20, 10, 10])
     for child in points[20:30]:
