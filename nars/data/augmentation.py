@@ -15,6 +15,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 CROP_FRACTION = 0.875  # of the resized short side, as timm evaluates
 CROP_TRIES = 10
+LARGE = 2**24  # pixels of an image that is resized as a whole
 
 
 def centre(pixels: torch.Tensor, *, image_size: int) -> torch.Tensor:
@@ -22,9 +23,18 @@ def centre(pixels: torch.Tensor, *, image_size: int) -> torch.Tensor:
 
     By Pillow as there: a tensor's bicubic is up to two grey levels off.
     """
-    image = v2.functional.to_pil_image(pixels)
-    resized = v2.functional.resize(image, [int(image_size / CROP_FRACTION)], InterpolationMode.BICUBIC)
+    short_side = int(image_size / CROP_FRACTION)
+    image = v2.functional.to_pil_image(_without_ends(pixels, short_side))
+    resized = v2.functional.resize(image, [short_side], InterpolationMode.BICUBIC)
     return v2.functional.pil_to_tensor(v2.functional.center_crop(resized, [image_size]))
+
+
+def _without_ends(pixels: torch.Tensor, short_side: int) -> torch.Tensor:
+    """The middle of an image so long that resizing would take gigabytes; others as they are."""
+    shape = pixels.shape[1:]
+    most = max(1, LARGE // short_side**2) * min(shape)
+    top, left = (max(0, side - most) // 2 for side in shape)
+    return pixels[:, top : top + most, left : left + most]
 
 
 def unchanged(pixels: torch.Tensor, seed: int, *, image_size: int) -> torch.Tensor:

@@ -26,6 +26,7 @@ from nars.files import content_key, write_whole
 
 IMAGES_PER_SHARD = 256
 UNREADABLE = "unreadable.txt"
+LONGEST_OF_JPEG = 65_500  # pixels of a side, as its libraries allow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def stored(content: bytes, *, short_side: int | None, quality: int) -> bytes:
         return content
     image = decode(content, at_least=2 * short_side)
     scale = short_side / min(image.size)
-    if scale < 1:
+    if scale < 1 and scale * max(image.size) <= LONGEST_OF_JPEG:
         size = tuple(max(short_side, round(scale * side)) for side in image.size)
         return encode(image.resize(size, Image.Resampling.BICUBIC), quality=quality)
     if content[:3] != JPEG_START or _same_pixels(content, image):
