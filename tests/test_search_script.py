@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from PIL import Image
 from rich.console import Console
 
 from nars.commands.search import Search
@@ -343,6 +344,18 @@ def test_an_empty_class_folder_is_named(tmp_path):
     (tmp_path / "images" / "dogs").mkdir()
     with pytest.raises(UserError, match="cats"):
         run_here("data=folder", f"data.root={tmp_path / 'images'}", runs=tmp_path)
+
+
+@pytest.mark.slow
+def test_what_is_no_image_is_said_once(tmp_path):
+    for name in ("cats", "dogs"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (16, 16), (60 * i, 0, 0)).save(tmp_path / "images" / name / f"{i}.jfif")
+        (tmp_path / "images" / name / "9.heic").write_bytes(b"")
+    given = ("strategy=random", "dry_run=true", "data=folder", f"data.root={tmp_path / 'images'}")
+    output = run_here(*given, runs=tmp_path)
+    assert output.count("passed over among the images: no images by name: 2 (2 .heic)\n") == 1
 
 
 def test_a_ledger_of_another_schema_is_refused(tmp_path):

@@ -432,12 +432,16 @@ def test_images_that_were_trained_on_are_not_measured(train, tmp_path):
             for i in range(10):
                 picture = Image.new("RGB", (40, 40), (10 * i, 100 if kind == "a" else 200, 0))
                 picture.save(tmp_path / name / kind / f"{name}{i}.png")
+        (tmp_path / name / "b" / "@eaDir").mkdir()
+        picture.save(tmp_path / name / "b" / "@eaDir" / "thumbnail.png")
+    passed_over = "passed over among the images: system files and folders: 1 (1 @eaDir)\n"
     data = ("data=folder", "data.val_fraction=0.2")
-    _, folder = train(*data, f"data.root={tmp_path / 'mine'}", "protocol.steps_per_epoch=1")
+    trained, folder = train(*data, f"data.root={tmp_path / 'mine'}", "protocol.steps_per_epoch=1")
     given = ("mode=evaluate", f"weights={folder / 'weights.safetensors'}", *data)
     for name, count in (("mine", 4), ("other", 20)):
         output, _ = run_here(*given, f"data.root={tmp_path / name}")
         assert f"on {count} validation images" in output
+        assert trained.count(passed_over) == output.count(passed_over) == 1
     output, _ = run_here(*given, f"data.root={tmp_path / 'mine'}", f"data.val_root={tmp_path / 'other'}")
     assert "on 20 validation images" in output
 

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,10 +24,11 @@ from experiments.data_loading.measuring import cpu_milliseconds, tree_cpu_second
 from experiments.data_loading.stores import STORES, bytes_on_disk
 from experiments.tables import markdown_table, write_found
 from nars.data.augmentation import standard
-from nars.data.files import ImageFiles, list_classes, list_images
+from nars.data.files import ImageFiles
 from nars.data.prepared import Manifest, Prepared, ShardInfo, decode_fast, open_shard
 from nars.data.reading import decode
 from nars.data.shards import make_shards, shard_jobs, stored, write_manifest
+from nars.data.walk import Walk
 
 SHORT_SIDE, QUALITY = 288, 90
 FORMS = ((256, 90), (288, 90), (320, 80), (320, 90), (320, 95), (384, 90))
@@ -35,18 +37,24 @@ FILL = tuple(round(255 * mean) for mean in IMAGENET_DEFAULT_MEAN)
 PLAIN = "ImageFolder, 224"
 
 
-def linked(photos: Path, folder: Path, copies: int) -> ImageFiles:
-    """A folder of `copies` links to each photo, all to train; one of each validates."""
-    classes = list_classes(photos, where="--photos")
-    images = list_images(photos, classes, where="--photos")
+def copied(photos: Path, folder: Path, copies: int) -> ImageFiles:
+    """A folder of `copies` copies of each photo, all to train; one of each validates."""
+    images = images_of(photos)
+    classes = list(images)
     for name in classes:
         (folder / name).mkdir(parents=True)
         for i in range(copies):
             for image in images[name]:
-                (folder / name / f"{i}_{Path(image).name}").symlink_to((photos / image).resolve())
-    train = list_images(folder, classes, where="links")
+                shutil.copyfile(photos / image, folder / name / f"{i}_{Path(image).name}")
+    train = images_of(folder)
     val = {name: names[:1] for name, names in train.items()}
     return ImageFiles(name="folder", train_root=folder, train=train, val_root=folder, val=val)
+
+
+def images_of(photos: Path) -> dict[str, list[str]]:
+    """The names of the photos by class."""
+    walk = Walk()
+    return walk.images(photos, walk.classes(photos, where="photos"), where="photos")
 
 
 def prepared_form(data: ImageFiles, output: Path) -> Manifest:
@@ -246,13 +254,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30, help="of the memory table")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    classes = list_classes(arguments.photos, where="photos")
-    names = [name for some in list_images(arguments.photos, classes, where="photos").values() for name in some]
+    names = [name for some in images_of(arguments.photos).values() for name in some]
     photos = [(arguments.photos / name).read_bytes() for name in names]
     small = [stored(content, short_side=SHORT_SIDE, quality=QUALITY) for content in photos]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        data = linked(arguments.photos, folder / "links", copies=2)
+        data = copied(arguments.photos, folder / "copies", copies=2)
         manifest = prepared_form(data, folder / "prepared")
         prepared = Prepared(folder / "prepared", manifest)
         shard = manifest.shards["train"][0]

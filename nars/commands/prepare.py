@@ -1,17 +1,20 @@
 """What `prepare_data.py` does: image files into a prepared folder, and what was found on the way."""
 
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
 
 from nars.data import open_data
-from nars.data.files import ImageFiles
+from nars.data.files import ImageFiles, flat
 from nars.data.imagenet200 import Split, write_split
 from nars.data.prepared import Manifest
 from nars.data.shards import UNREADABLE, ShardJob, ShardResult, make_shards, shard_jobs, write_manifest
+from nars.data.walk import extension, kinds
 from nars.errors import UserError
 from nars.machine import cores
 from nars.reporting.screen.progress import ProgressDisplay
+from nars.reporting.screen.terminal import print_passed_over
 from nars.settings import PrepareSettings
 from nars.shell import override
 
@@ -27,6 +30,7 @@ def prepare_data(settings: PrepareSettings, console: Console) -> Path:
         raise UserError(f"output: {output} cannot be made ({error.strerror}); choose another place") from None
     split_file = output / "split.json"
     data = open_data(settings.data, split_file=split_file)
+    _say_found(data, console)
     if settings.data.name == "folder" and settings.data.val_root is None:
         write_split(split_file, _split(data, seed=settings.data.seed))
     jobs = shard_jobs(data, output, short_side=settings.short_side, quality=settings.quality)
@@ -42,6 +46,12 @@ def prepare_data(settings: PrepareSettings, console: Console) -> Path:
     )
     _summarise(manifest, output, console)
     return output
+
+
+def _say_found(data: ImageFiles, console: Console) -> None:
+    found = Counter(extension(name) for _, names in data.files.values() for name in flat(names)[0])
+    console.print(f"found {found.total():,} images ({kinds(found)})", soft_wrap=True, markup=False, highlight=False)
+    print_passed_over(console, data.passed_over)
 
 
 def _split(data: ImageFiles, *, seed: int) -> Split:

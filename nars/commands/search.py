@@ -18,7 +18,7 @@ from nars.problem import Problem
 from nars.reporting.page.report import write_report
 from nars.reporting.screen.presentation import present
 from nars.reporting.screen.progress import ProgressDisplay
-from nars.reporting.screen.terminal import print_plan, print_round
+from nars.reporting.screen.terminal import print_passed_over, print_plan, print_round
 from nars.reporting.tracking.pretrainings import tracked_pretraining
 from nars.reporting.tracking.searches import SearchTracking
 from nars.search.rounds import History, Round
@@ -68,6 +68,7 @@ class Search:
         method = open_method(self.settings, self.problem, self, memory=self.memory)
         self._check()
         method.check()
+        print_passed_over(self.console, self.problem.data.passed_over)
         if self.settings.dry_run:
             self._show_plan(method.plan())
             return None

@@ -16,6 +16,7 @@ from nars.files import digest, write_whole
 from nars.machine import limit_threads
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
 from nars.records import Ledger, Record, training_key
+from nars.reporting.screen.terminal import print_passed_over
 from nars.reporting.tracking.notices import Notices
 from nars.reporting.tracking.searches import pairs_artifact
 from nars.settings import TeacherSettings, TrainSettings
@@ -46,6 +47,7 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     folder = Path(settings.runs_dir) / settings.study
     ledger = Ledger(folder / "records.jsonl")
     data = open_data(settings.data, split_file=folder / SPLIT)
+    print_passed_over(console, data.passed_over)
     job = _job(settings, data, folder=folder)
     out = Path(job.folder)
     if settings.resume and _known(ledger, job, console):
@@ -149,6 +151,7 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
     path = Path(settings.weights)
     card = read_card(path) or {}
     data = _data_to_measure(settings, trained_on=card.get("training", {}).get("data"))
+    print_passed_over(console, data.passed_over)
     architecture = architecture_of(card.get("architecture") or load_architecture(settings.candidate))
     num_outputs = card.get("num_classes", data.num_classes)
     outputs = outputs_of_classes(data.class_names, card.get("classes"), num_outputs=num_outputs)

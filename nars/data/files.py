@@ -1,4 +1,4 @@
-"""Image files in class folders: listing and reading."""
+"""Images that stay in their files, read at every access."""
 
 import hashlib
 import os
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, has_file_allowed_extension, make_dataset
 from torchvision.transforms.v2 import functional
 
 from nars.data.images import Augment, ImageSet, Photos
@@ -18,62 +17,6 @@ from nars.errors import UserError
 from nars.files import content_key
 
 MIDDLE_BYTES = 4096
-PART_NAMES = {"train", "training", "val", "valid", "validation", "test"}
-
-# --- listing --------------------------------------------------------------------------------------------------
-
-
-def list_classes(root: Path, *, where: str) -> list[str]:
-    """The names of the class folders under `root`, sorted; UserError, naming the setting `where`, if there are none."""
-    if not root.is_dir():
-        problem = "is a file, not a folder (unpack an archive first)" if root.exists() else "does not exist"
-        raise UserError(f"{where}: {root} {problem}; give a folder that holds one folder of images per class")
-    try:
-        classes = [name for name in find_classes(root)[0] if not name.startswith(".")]
-    except FileNotFoundError:
-        classes = []
-    except OSError as error:
-        raise UserError(f"{where}: {root} cannot be listed ({error.strerror}); check its permissions") from None
-    if not classes:
-        raise UserError(f"{where}: {root} holds no class folders; expected {root}/<class>/<image>")
-    if set(classes) <= PART_NAMES:
-        wanted = "val" if where.endswith("val_root") else "train"
-        example = root / next((name for name in classes if name.startswith(wanted)), classes[0])
-        raise UserError(
-            f"{where}: {root} holds {', '.join(classes)} instead of one folder per class; "
-            f"give one of these folders ({where}={example})"
-        )
-    return classes
-
-
-def list_images(root: Path, classes: Sequence[str], *, where: str, at_least: int = 1) -> dict[str, list[str]]:
-    """For each class the names of its images, relative to `root`, in a fixed order, at any depth below its folder.
-
-    UserError names the first class with fewer than `at_least` images.
-    """
-    index = {name: i for i, name in enumerate(classes)}
-    images: dict[str, list[str]] = {name: [] for name in classes}
-    prefix = os.path.join(root, "")  # not Path.relative_to: too slow for a million images
-    for path, label in make_dataset(str(root), index, is_valid_file=_is_image, allow_empty=True):
-        images[classes[label]].append(path.removeprefix(prefix).replace(os.sep, "/"))
-    short = [name for name in classes if len(images[name]) < at_least]
-    if short:
-        found = f"{len(images[short[0]])} image" if images[short[0]] else "no images"
-        others = len(short) - 1
-        more = f", and {others} more class{'es' * (others > 1)} like it" if others else ""
-        raise UserError(
-            f"{where}: class folder {root / short[0]} holds {found} ({' '.join(IMG_EXTENSIONS)}), "
-            f"needed {at_least}{more}; add images or remove the folder"
-        )
-    return images
-
-
-def _is_image(path: str) -> bool:
-    name = os.path.basename(path)
-    return has_file_allowed_extension(name, IMG_EXTENSIONS) and not name.startswith(".")  # "._x.jpg": macOS leftovers
-
-
-# --- images ---------------------------------------------------------------------------------------------------
 
 
 class FileSet(ImageSet):
@@ -100,9 +43,11 @@ class ImageFiles(Photos):
         train: Mapping[str, Sequence[str]],
         val_root: Path,
         val: Mapping[str, Sequence[str]],
+        passed_over: str = "",
     ):
         assert list(train) == list(val), "train and validation must have the same classes in the same order"
         self.name = name
+        self.passed_over = passed_over
         self.class_names = tuple(train)
         self.files = {"train": (train_root, train), "val": (val_root, val)}
         self.train_size, self.val_size = (sum(map(len, names.values())) for names in (train, val))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydantic import PositiveInt
 
-from nars.data.files import ImageFiles, list_classes, list_images
+from nars.data.files import ImageFiles
 from nars.data.splits import hold_out, shuffled
+from nars.data.walk import Walk
 from nars.errors import UserError
 from nars.files import write_whole
 from nars.settings import ImagenetSubsetSettings, NonNegativeInt, Settings, parse
@@ -28,21 +29,23 @@ class Split(Settings):
 
 def open_imagenet_subset(settings: ImagenetSubsetSettings, *, split_file: str | os.PathLike | None) -> ImageFiles:
     """The images of the split in `split_file`, which is written if it does not exist; None: drawn, and not written."""
-    root = Path(settings.root)
-    available = list_classes(root, where="data.root")
+    root, walk = Path(settings.root), Walk()
+    available = walk.classes(root, where="data.root")
     path = None if split_file is None else Path(split_file).expanduser()
     if path is not None and path.exists():
         split = read_split(path, settings)
-        images = _images_of(split, path, root, available)
+        images = _images_of(split, path, root, available, walk)
     else:
         classes = draw_classes(available, settings, root)
-        images = list_images(root, classes, where="data.root", at_least=2)
+        images = walk.images(root, classes, where="data.root", at_least=2)
         split = draw_split(images, settings)
         if path is not None:
             write_split(path, split)
     val = {name: sorted(split.val[name]) for name in sorted(split.val)}
     train = {name: sorted(set(images[name]) - set(val[name])) for name in val}
-    return ImageFiles(name="imagenet200", train_root=root, train=train, val_root=root, val=val)
+    return ImageFiles(
+        name="imagenet200", train_root=root, train=train, val_root=root, val=val, passed_over=str(walk.passed_over)
+    )
 
 
 def draw_classes(available: list[str], settings: ImagenetSubsetSettings, root: Path) -> list[str]:
@@ -110,10 +113,10 @@ def _flat(split: Split) -> set[str]:
 _REDRAW = "delete the file to draw a new split, or name another with data.split_file"
 
 
-def _images_of(split: Split, path: Path, root: Path, available: list[str]) -> dict[str, list[str]]:
+def _images_of(split: Split, path: Path, root: Path, available: list[str], walk: Walk) -> dict[str, list[str]]:
     """The images of the split's classes; UserError if it names classes or images that are not there."""
     absent = sorted(set(split.val) - set(available))
-    images = {} if absent else list_images(root, sorted(split.val), where="data.root", at_least=2)
+    images = {} if absent else walk.images(root, sorted(split.val), where="data.root", at_least=2)
     absent = absent or sorted(_flat(split) - {name for names in images.values() for name in names})
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""

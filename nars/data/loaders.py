@@ -133,7 +133,8 @@ class ImageData(ABC):
     """Labelled images, split into train and validation.
 
     `fingerprint` changes whenever the images, their classes or their split do, and not with the place they lie at.
-    `mean` and `std` are those of the pixels that loaders give, per channel.
+    `mean` and `std` are those of the pixels that loaders give, per channel. `passed_over` says in one line what lies
+    among the images and is none; empty if there is nothing.
     """
 
     class_names: tuple[str, ...]
@@ -142,6 +143,7 @@ class ImageData(ABC):
     val_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    passed_over: str = ""
 
     @property
     def num_classes(self) -> int:

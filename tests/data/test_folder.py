@@ -1,6 +1,7 @@
 """Class folders: what is read, how it is split, and what people are told."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -89,9 +90,8 @@ def test_fingerprint_tells_one_replaced_image_even_of_the_same_size(make_images,
     with_bitmaps = folder(root).fingerprint
     Image.fromarray(np.full((60, 60, 3), 7, dtype=np.uint8)).save(root / "ant" / "second.bmp")
     assert folder(root).fingerprint != with_bitmaps
+    data = folder(root)
     (root / "ant" / "second.bmp").unlink()
-    (root / "ant" / "second.bmp").symlink_to(tmp_path / "nowhere")
-    data = open_data(FolderSettings(name="folder", root=str(root)))
     assert error_of(lambda: data.fingerprint).startswith(f"{root}/ant/second.bmp cannot be read (No such file")
 
 
@@ -121,7 +121,7 @@ def test_names_outside_ascii_and_outside_utf8(make_images, tmp_path):
     make_images(tmp_path, SIZES)
     odd = [os.path.join(os.fsencode(tmp_path), b"ant", name) for name in ("blåbær.jpg".encode(), b"caf\xe9.jpg")]
     for path in odd:
-        os.link(tmp_path / "cow" / "cow_0.JPEG", path)
+        shutil.copy(tmp_path / "cow" / "cow_0.JPEG", path)
     data = folder(tmp_path)
     assert data.train_size + data.val_size == 44
     assert len(data.fingerprint) == 16
@@ -190,9 +190,9 @@ def test_one_class_cannot_be_trained(make_images, tmp_path):
 def test_empty_class_folder_is_named(make_images, tmp_path):
     make_images(tmp_path, SIZES)
     (tmp_path / "dog").mkdir()
-    (tmp_path / "dog" / "dog.gif").write_bytes(b"")
+    (tmp_path / "dog" / "dog.heic").write_bytes(b"")
     message = error_of(folder, tmp_path)
-    assert message.startswith(f"data.root: class folder {tmp_path / 'dog'} holds no images (.jpg .jpeg .png")
+    assert message.startswith(f"data.root: class folder {tmp_path / 'dog'} holds no images (.apng .avif")
     assert message.endswith("needed 2; add images or remove the folder")
 
 

@@ -1,5 +1,6 @@
 """Prepared images: what they keep of the originals, and what is said when they are not whole."""
 
+import io
 import os
 import pickle
 import shutil
@@ -149,6 +150,28 @@ def test_data_sets_are_small_in_another_process(root, tmp_path):
     content = pickle.dumps(dataset)
     assert len(content) < 30_000 < sum(file.stat().st_size for file in output.glob("*.arrow"))
     assert torch.equal(pickle.loads(content).pixels(3), dataset.pixels(3))
+
+
+def test_what_is_found_and_passed_over_is_said(root, tmp_path):
+    (root / "ant" / "ant_0.JPEG").rename(root / "ant" / "ant_0.jfif")
+    (root / "bee" / "notes.txt").write_text("")
+    (root / "bee" / ".thumbnails").mkdir()
+    _, text = prepare(root, tmp_path / "prepared")
+    assert "found 24 images (23 .jpeg, 1 .jfif)\n" in text
+    assert text.count("passed over among the images: no images by name: 1 (1 .txt); hidden: 1\n") == 1
+
+
+def test_refused_images_are_listed_and_long_ones_kept(root, tmp_path):
+    Image.new("F", (4, 4)).save(root / "ant" / "levels.tif")
+    Image.new("L", (4, 4)).save(root / "ant" / "flat.tga")
+    _, text = prepare(root, tmp_path / "prepared", short_side=10)
+    assert "left out 1 unreadable images" in text
+    assert f"{root}/ant/levels.tif cannot be read as an image (grey levels as floating" in text
+    file = io.BytesIO()
+    Image.new("L", (80_000, 11), 9).save(file, "PNG")
+    content = file.getvalue()
+    assert stored(content, short_side=10, quality=90) is content, "no JPEG is that long"
+    assert decode_fast(content).shape == (3, 11, 80_000)
 
 
 # --- fingerprint ----------------------------------------------------------------------------------------------

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 ROWS = 5  # answers shown; the report has all of them
 
 
+def print_passed_over(console: Console, passed_over: str) -> None:
+    """What lies among the images and is none, in one line; nothing if there is nothing."""
+    if passed_over:
+        console.print(passed_over, soft_wrap=True, markup=False, highlight=False)
+
+
 def print_round(console: Console, done: Round, history: History) -> None:
     """What a round gave, in one or two lines."""
     trained = [r for r in done.records if r.status != "failed"]
