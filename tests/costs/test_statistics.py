@@ -118,6 +118,22 @@ def test_costs_of_any_blocks_equal_the_built_networks(counted, random_block_spac
     check_against_built(counted, space, space.sample(2, seed), num_classes=7)
 
 
+@pytest.mark.parametrize(("stride", "width", "weights"), [(1, 8, 0), (1, 16, 8 * 16), (2, 8, 8 * 8), (2, 16, 8 * 16)])
+def test_a_skip_costs_a_convolution_where_it_changes_the_shape(counted, stride, width, weights):
+    """Of a network of stem (3x3), skip, head of 4 and two classes, on 32 pixels."""
+    stages = [{"stride": stride, "blocks": [{"skip": True, "width": width}]}]
+    values = {"resolution": 32, "stem_width": 8, "stages": stages, "head": {"conv": 4}}
+    architecture = Architecture.from_dict(values)
+    priced = table_costs(ArchitectureTable.of(architecture), NAMES, num_classes=2)[0]
+    side = 16 // stride
+    others = {"weights": 27 * 8 + width * 4 + 4 * 2, "macs": 27 * 8 * 16**2 + width * 4 * side**2 + 4 * 2}
+    assert priced[NAMES.index("weights")] == others["weights"] + weights
+    assert priced[NAMES.index("macs")] == others["macs"] + weights * side**2
+    with torch.device("meta"):
+        network = build_network(architecture, num_classes=2)
+    assert dict(zip(NAMES, priced.tolist(), strict=True)) == counted(network, 32)
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_cost_what_was_published(conf, name):
     architecture = Architecture.from_dict(conf("candidates", name)["architecture"])
