@@ -21,7 +21,7 @@ class PlainConsole(Console):
 def open_console() -> Console:
     """The console on the standard output, in which brackets and colons of paths are no styles and no emojis."""
     prepare_streams()
-    console = PlainConsole(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    console = PlainConsole(markup=False, highlight=False, emoji=False)
     if console.width < NARROWEST:
         console.width = USUAL
     return console

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "requirements.txt", "README.md", "LICENSE")
+FILES = ("pyproject.toml", "setup.py", "requirements.txt", "README.md", "LICENSE")
 USE = """
 import sys
 from pathlib import Path

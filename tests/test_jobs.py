@@ -1,5 +1,6 @@
 """Jobs of scripts, alone and in sweeps: where they work, and what is left of them."""
 
+import ast
 import importlib.util
 import os
 import subprocess
@@ -89,3 +90,16 @@ def test_a_sweep_has_a_folder_of_its_own(tmp_path, launcher):
     assert [outcome.error for outcome in read_outcomes(own)] == [None, "seed 1", None]
     for other in before:
         assert [outcome.error for outcome in read_outcomes(other)] == ["of another sweep"]
+
+
+@pytest.mark.parametrize("script", ["search.py", "train.py", "pretrain_predictor.py", "prepare_data.py"])
+def test_every_script_hands_its_work_and_its_words_to_what_is_tested_here(script):
+    calls = [node.func for node in ast.walk(ast.parse((ROOT / script).read_text())) if isinstance(node, ast.Call)]
+    names = {getattr(function, "id", "") for function in calls}
+    assert {"run_script", "run_job", "settings_from", "open_console"} <= names
+
+
+def test_the_console_is_made_in_one_place():
+    for file in [*ROOT.glob("*.py"), *(ROOT / "nars").rglob("*.py")]:
+        made = file.read_text().count("Console(")
+        assert made == (2 if file.name == "console.py" else 0), file  # a class and an instance

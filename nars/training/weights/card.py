@@ -1,6 +1,5 @@
 """The card of trained weights: a YAML file beside them with all one must know to use them; a candidate file too."""
 
-import math
 import os
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) 
 
 def write_card(weights: Path, card: dict) -> None:
     """Write the card of `weights` beside them."""
-    write_whole(_path(weights), yaml.dump(card, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf))
+    write_whole(_path(weights), yaml.dump(card, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def remove_card(weights: Path) -> None:
