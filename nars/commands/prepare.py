@@ -50,7 +50,7 @@ def prepare_data(settings: PrepareSettings, console: Console) -> Path:
 
 def _say_found(data: ImageFiles, console: Console) -> None:
     found = Counter(extension(name) for _, names in data.files.values() for name in flat(names)[0])
-    console.print(f"found {found.total():,} images ({kinds(found)})", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"found {found.total():,} images ({kinds(found)})", soft_wrap=True)
     print_passed_over(console, data.passed_over)
 
 
@@ -84,7 +84,7 @@ def _name_unreadable(results: list[ShardResult], output: Path, console: Console)
     (output / UNREADABLE).write_text("".join(f"{reason}\n" for reason in reasons), errors="backslashreplace")
     console.print(f"left out {len(reasons)} unreadable images, all in {output / UNREADABLE}:", soft_wrap=True)
     for reason in reasons[:SHOWN]:
-        console.print(f"  {reason}", soft_wrap=True, markup=False)
+        console.print(f"  {reason}", soft_wrap=True)
     console.print("mend them and run the same command again, or go on without them")
 
 

@@ -170,8 +170,8 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
         accelerator=settings.trainer.accelerator,
     )
     macs, params = costs_of(architecture, num_classes=num_outputs)
-    console.print(_accuracy_line(vars(accuracy)), soft_wrap=True, highlight=False)
-    console.print(_costs_line(macs, params, architecture.resolution, num_outputs), soft_wrap=True, highlight=False)
+    console.print(_accuracy_line(vars(accuracy)), soft_wrap=True)
+    console.print(_costs_line(macs, params, architecture.resolution, num_outputs), soft_wrap=True)
     return Result(
         accuracy=accuracy.top1,
         macs=macs,
@@ -268,7 +268,7 @@ def _say(card: dict, folder: Path, console: Console) -> None:
         f"measure them on other images: {measure}",
     ]
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True)
 
 
 def _costs_line(macs: float, params: float, resolution: int, num_classes: int) -> str:

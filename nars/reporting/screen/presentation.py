@@ -18,7 +18,7 @@ def present(run: Run, console: Console, *, in_sweep: bool) -> None:
 
 def present_known(run: Run, console: Console, *, in_sweep: bool) -> None:
     """Show an answer that an earlier run has found."""
-    console.print(f"answered already; to search again, remove {run.folder}", soft_wrap=True, markup=False)
+    console.print(f"answered already; to search again, remove {run.folder}", soft_wrap=True)
     report, summary = run.study / REPORT, run.folder / SUMMARY
     if in_sweep or not report.exists() or report.stat().st_mtime < summary.stat().st_mtime:
         present(run, console, in_sweep=in_sweep)

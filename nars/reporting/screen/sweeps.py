@@ -35,7 +35,7 @@ def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) ->
         console.print(_table(sweep))
     for outcome in sweep.failed:
         text = f"job {outcome.number} failed ({shlex.join(outcome.overrides)}): {outcome.error}"
-        console.print(text, style="red", soft_wrap=True, markup=False, highlight=False)
+        console.print(text, style="red", soft_wrap=True)
     if sweep.failed:
         again = "the same command tries them again and reuses what is finished"
         console.print(f"{len(sweep.failed)} of {sweep.jobs} jobs failed; {again}", soft_wrap=True)
@@ -44,12 +44,12 @@ def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) ->
     page = write_sweep_page(sweep, folder)
     if page is None and sweep.rows:
         best = max(sweep.rows, key=lambda row: row.accuracy)
-        console.print(f"Best: {best.name}: {best.words}, {best.best.folder}", soft_wrap=True, markup=False)
+        console.print(f"Best: {best.name}: {best.words}, {best.best.folder}", soft_wrap=True)
     if page is not None:
-        console.print(f"Report of the sweep: {page}", soft_wrap=True, markup=False)
+        console.print(f"Report of the sweep: {page}", soft_wrap=True)
         for study in sorted({Path(result.folder).parents[1] for row in sweep.rows for result in row.results}):
             if line := upload_line(study):
-                console.print(line, soft_wrap=True, markup=False, highlight=False)
+                console.print(line, soft_wrap=True)
 
 
 def _table(sweep: Sweep) -> Table:

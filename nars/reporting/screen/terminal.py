@@ -25,7 +25,7 @@ ROWS = 5  # answers shown; the report has all of them
 def print_passed_over(console: Console, passed_over: str) -> None:
     """What lies among the images and is none, in one line; nothing if there is nothing."""
     if passed_over:
-        console.print(passed_over, soft_wrap=True, markup=False, highlight=False)
+        console.print(passed_over, soft_wrap=True)
 
 
 def print_round(console: Console, done: Round, history: History) -> None:
@@ -86,7 +86,7 @@ def print_plan(console: Console, plan: "Plan") -> None:
         at_a_time = min(plan.workers, len(new))
         share = duration((sum(new) + later) / at_a_time)
         lines.append(f"With {at_a_time} at a time (executor.workers={plan.workers}) all that takes about {share}.")
-    console.print(" ".join(lines), highlight=False, markup=False)
+    console.print(" ".join(lines))
 
 
 def print_answer_line(console: Console, run: Run) -> None:
@@ -97,8 +97,6 @@ def print_answer_line(console: Console, run: Run) -> None:
         f"{limits(run.summary.constraint)}: predicted {predicted(best)}, {short_number(best['macs'])} MACs, "
         f"{short_number(best['params'])} params{trained}: {run.answer_file(1)}",
         soft_wrap=True,
-        markup=False,
-        highlight=False,
     )
 
 
@@ -110,12 +108,11 @@ def predicted(answer: Mapping) -> str:
 def print_answer(console: Console, run: Run, report: Path) -> None:
     """The last screen: the answer, how far to trust it, files, the next command; at most 25 lines of 80 columns."""
     console.print(_answers(run))
-    console.print(" ".join(trust_sentences(run)), markup=False)
-    console.print(f"Report: {report}", soft_wrap=True, markup=False)
+    console.print(" ".join(trust_sentences(run)))
+    console.print(f"Report: {report}", soft_wrap=True)
     console.print(
         f"Train the best pair on: {command('train.py', override('candidate', run.answer_file(1)))}",
         soft_wrap=True,
-        markup=False,
     )
 
 

@@ -38,4 +38,4 @@ class Notices:
             self._print(line)
 
     def _print(self, line: str) -> None:
-        self.console.print(line, soft_wrap=True, markup=False, highlight=False)
+        self.console.print(line, soft_wrap=True)
