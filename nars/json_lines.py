@@ -68,7 +68,7 @@ def append_line(path: Path, content: dict) -> None:
         _write_or_take_back(file, b"\n" + text if torn else text, size)
 
 
-def parse_object(text: bytes) -> dict | None:
+def parse_object(text: str | bytes) -> dict | None:
     """The object that a text holds, None if it is no whole JSON object."""
     try:
         content = json.loads(text)

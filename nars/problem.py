@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nars.costs.constraint import COSTS, Constraint, check_reachable
+from nars.costs.constraint import Constraint, check_reachable, extremes, priced
 from nars.costs.statistics import costs
+from nars.costs.table import by_name
 from nars.data import ImageData, open_data
 from nars.errors import UserError
 from nars.search.evolution import random_feasible
@@ -22,13 +23,15 @@ from nars.study.answers import SPLIT
 class Problem:
     """Which pair of `space` is best within `constraint`, trained on the images of `data_settings`?
 
-    Costs count a classifier of `num_classes` classes. `seed` decides all that is random. `folder` is the study's, where
-    what a method learns on the way is kept and shared with other questions. Images are opened when they are needed.
+    Costs count a classifier of `num_classes` classes; `cost_axis` is the one over which fronts are drawn. `seed`
+    decides all that is random. `folder` is the study's, where what a method learns on the way is kept and shared with
+    other questions. Images are opened when they are needed.
     """
 
     space: JointSpace
     constraint: Constraint
     num_classes: int
+    cost_axis: str
     data_settings: DataSettings
     seed: int
     folder: Path
@@ -36,10 +39,12 @@ class Problem:
     @classmethod
     def of(cls, settings: SearchSettings) -> "Problem":
         """The question that `search.py` is asked."""
+        names = priced(settings.strategy.cost_axis, settings.constraint, settings.strategy.window)
         return cls(
             space=JointSpace(ArchitectureSpace(settings.search_space), recipe_space(settings.recipe_space)),
-            constraint=Constraint.of(settings.constraint),
+            constraint=Constraint.of(settings.constraint, names),
             num_classes=settings.constraint.num_classes,
+            cost_axis=settings.strategy.cost_axis,
             data_settings=settings.data,
             seed=settings.seed,
             folder=Path(settings.runs_dir) / settings.study,
@@ -55,15 +60,24 @@ class Problem:
         """The images."""
         return open_data(self.data_settings, split_file=self.split_file)
 
-    def price(self, points: np.ndarray) -> np.ndarray:
-        """`COSTS` float64 (n, 2) of joint points (n, d)."""
-        architectures, _ = self.space.split(points)
-        return costs(self.space.architecture, architectures, COSTS, num_classes=self.num_classes)
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """Names of the costs that are priced."""
+        return self.constraint.names
 
-    def price_candidate(self, candidate: Candidate) -> tuple[float, float]:
-        """`COSTS` of one candidate of the space."""
-        macs, params = self.price(self.space.locate_candidate(candidate)[None])[0]
-        return float(macs), float(params)
+    @property
+    def axis(self) -> int:
+        """Which of `costs` is `cost_axis`."""
+        return self.costs.index(self.cost_axis)
+
+    def price(self, points: np.ndarray) -> np.ndarray:
+        """`costs` float64 (n, k) of joint points (n, d)."""
+        architectures, _ = self.space.split(points)
+        return costs(self.space.architecture, architectures, self.costs, num_classes=self.num_classes)
+
+    def price_candidate(self, candidate: Candidate) -> dict[str, float]:
+        """`costs` of one candidate of the space, by name."""
+        return by_name(self.costs, self.price(self.space.locate_candidate(candidate)[None])[0])
 
     def feasible(self, points: np.ndarray) -> np.ndarray:
         """Bool (n,): whether joint points (n, d) keep the constraint."""
@@ -71,9 +85,9 @@ class Problem:
 
     @property
     def extremes(self) -> np.ndarray:
-        """The smallest and the largest architecture, as joint points (2, d) with the middle of the recipe space."""
-        recipe = np.tile(self.space.recipe.sizes // 2, (2, 1))
-        ends = np.stack([np.zeros(len(self.space.architecture), dtype=np.int16), self.space.architecture.sizes - 1])
+        """Joint points (k, d): architectures at the ends of what is limited, with the middle of the recipe space."""
+        ends = extremes(self.constraint, self.space.architecture, num_classes=self.num_classes)
+        recipe = np.tile(self.space.recipe.sizes // 2, (len(ends), 1))
         return np.concatenate([ends, recipe], axis=1).astype(np.int16)
 
     def check(self, *, tries: int) -> None:

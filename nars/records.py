@@ -4,6 +4,7 @@ A record's key is the content of candidate, protocol, data and seed, so that the
 this run or the next.
 """
 
+import json
 import logging
 import math
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from nars.costs.table import gathered
 from nars.errors import UserError
 from nars.files import content_key
 from nars.json_lines import Line, NewLines, append_line, parse_object, whole_objects
@@ -29,8 +31,8 @@ class Record(Settings):
 
     `accuracies`: top-1 fraction on the validation images after each epoch. `status` `diverged` means the loss or a
     weight became NaN or infinite, after which no epoch counts; `failed` means the training could not be run
-    (`reason`). `epochs` is how many were asked for, `seconds` the wall time, `tries` how often it was begun if that was
-    more than once.
+    (`reason`). `epochs` is how many were asked for, `costs` are by name (`nars.costs.table`), `seconds` is the wall
+    time, `tries` how often it was begun if that was more than once.
     """
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = SCHEMA
@@ -42,12 +44,22 @@ class Record(Settings):
     epochs: Annotated[int, Field(ge=1)]
     status: Literal["finished", "diverged", "failed"]
     accuracies: tuple[Annotated[float, Field(ge=0, le=1)], ...]
-    macs: float
-    params: float
+    costs: dict[str, float]
     seconds: Annotated[float, Field(ge=0)]
     reason: str | None = None
     tries: Annotated[int, Field(ge=2)] | None = None
     versions: dict | None = None
+
+    @classmethod
+    def read(cls, line: str | bytes) -> "Record":
+        """The record of a line, also of one with its costs beside the other keys; ValidationError if it is none."""
+        try:
+            return cls.model_validate_json(line)
+        except ValidationError:
+            content = parse_object(line)
+            if content is None or "costs" in content:
+                raise
+            return cls.model_validate_json(json.dumps(gathered(content)))
 
     @property
     def candidate(self) -> Candidate:
@@ -145,19 +157,19 @@ class Ledger:
     def _parse(self, line: Line) -> list[Record]:
         """The record of a line; of one that is torn, the records that are whole in it."""
         try:
-            return [Record.model_validate_json(line.text)]
+            return [Record.read(line.text)]
         except ValidationError as error:
             content = parse_object(line.text)
             if content is not None:
                 raise UserError(f"{self.path} line {line.number}: {_refusal(content, error)}") from None
         whole = [text for text in whole_objects(line.text, begin=BEGIN) if _is_record(text)]
         _say_passed_over(self.path, line.number, len(line.text) - sum(map(len, whole)))
-        return [Record.model_validate_json(text) for text in whole]
+        return [Record.read(text) for text in whole]
 
 
 def _is_record(text: str) -> bool:
     try:
-        Record.model_validate_json(text)
+        Record.read(text)
     except ValidationError:
         return False
     return True

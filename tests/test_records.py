@@ -30,8 +30,7 @@ def record(key: str = "a", *, status: str = "finished", accuracies=(0.1, 0.2, 0.
         "epochs": 3,
         "status": status,
         "accuracies": tuple(accuracies),
-        "macs": 6e8,
-        "params": 8e6,
+        "costs": {"macs": 6e8, "params": 8e6},
         "seconds": 1.5,
     }
     return Record(**(values | given))
@@ -359,7 +358,7 @@ def test_a_line_of_another_version_is_refused_with_its_number(path, line, messag
         ({"accuracies": [0.1, 1.5]}, "accuracies.1: Input should be less than or equal to 1"),
         ({"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
-        ({"macs": None}, "macs: Input should be a valid number"),
+        ({"costs": {"macs": None}}, "costs.macs: Input should be a valid number"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key(path, change, message):

@@ -41,7 +41,7 @@ def main() -> None:
     points = space.sample(arguments.architectures, seed=0)
 
     start = time.process_time()
-    priced = costs(space, points)
+    priced = costs(space, points, ("macs", "params"))
     vectorised = len(points) / (time.process_time() - start)
 
     start = time.process_time()

@@ -40,8 +40,7 @@ def make_jobs(number: int, folder: str) -> list[TrainingJob]:
         "logger": LoggerSettings(),
         "training": training_identity(open_data(data), protocol, trainer),
         "epochs": 1,
-        "macs": 1.0,
-        "params": 1.0,
+        "costs": {},
     }
     return [
         TrainingJob(**values, **candidate.to_dict(), key=f"seed{seed}", folder=f"{folder}/{seed}", seed=seed)

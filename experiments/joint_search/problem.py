@@ -45,7 +45,6 @@ class Problem:
                 epochs=1,
                 status="finished",
                 accuracies=(float(self.accuracies[row]),),
-                macs=1.0,
-                params=float(self.params[row]),
+                costs={"params": float(self.params[row])},
                 seconds=0.0,
             )

@@ -19,7 +19,7 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.optimize import minimize
 
 from experiments.tables import markdown_table, write_found
-from nars.costs.constraint import COSTS, Constraint
+from nars.costs.constraint import Constraint
 from nars.costs.statistics import costs
 from nars.predictor.predictor import Predictor
 from nars.search.evolution import Evolution, evolve
@@ -39,6 +39,7 @@ from nars.spaces.recipe import recipe_space
 
 ROOT = Path(__file__).parents[2]
 RECORDS = 192  # four rounds of 48
+NAMES = ("macs", "params")
 WARM = 3  # times that what takes seconds is done: the quickest counts
 
 
@@ -77,13 +78,13 @@ def fitted_predictor(space: JointSpace, price: Callable, head: str) -> Predictor
         settings,
         architecture_columns=space.architecture.columns,
         recipe_columns=space.recipe.columns,
-        statistics=COSTS,
+        statistics=NAMES,
         specification=space.specification,
         seed=0,
     )
     points = space.sample(4000, 0)
     predictor.pretrain(space.architecture.encode(space.split(points)[0]), price(points))
-    points, prices = sample_pool(space, price, Constraint.of(WindowSettings()), RECORDS, 0)
+    points, prices = sample_pool(space, price, Constraint.of(WindowSettings(), NAMES), RECORDS, 0)
     rng = np.random.default_rng(0)
     x = space.encode(points)
     accuracy = 0.8 - 20e6 / prices[:, 0] - 0.02 * np.square(x - rng.random(x.shape[1])).mean(axis=1)
@@ -139,7 +140,7 @@ def timed(function: Callable, *, times: int = 1):
 
 def pool_table(space: JointSpace, predictor: Predictor, n: int, price: Callable) -> str:
     """Wall and CPU seconds of each step for a pool of `n`, and the peak memory of the process so far."""
-    window = Constraint.of(WindowSettings())
+    window = Constraint.of(WindowSettings(), NAMES)
     steps, parts = {}, {}
 
     def step(name: str, function: Callable) -> None:
@@ -211,10 +212,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     space = fbnetv3_space()
-    constraint = Constraint.of(ConstraintSettings(max_macs=arguments.max_macs))
+    constraint = Constraint.of(ConstraintSettings(max_macs=arguments.max_macs), NAMES)
 
     def price(points):
-        return costs(space.architecture, space.split(points)[0], COSTS)
+        return costs(space.architecture, space.split(points)[0], NAMES)
 
     found = []
     for head in ("network", "blend"):

@@ -82,8 +82,7 @@ def job_of(name: str, arguments, *, steps: int, folder: str) -> TrainingJob:
         folder=folder,
         epochs=1,
         seed=0,
-        macs=0.0,
-        params=0.0,
+        costs={},
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nars.costs.constraint import COSTS
+from nars.costs.table import by_name
 from nars.errors import UserError
 from nars.methods.contract import Answer, Told
 from nars.methods.opening import open_method
@@ -130,7 +130,7 @@ class Search:
         return [
             p.space.candidate(point).to_dict()
             | {"predicted_accuracy": round(float(accuracy), 6), "predicted_std": round(float(std), 6)}
-            | dict(zip(COSTS, map(float, price), strict=True))
+            | {"costs": by_name(self.problem.costs, price)}
             | {"num_classes": p.num_classes}
             for point, accuracy, std, price in zip(
                 answer.points, answer.accuracies, answer.stds, p.price(answer.points), strict=True

@@ -1,14 +1,14 @@
 """What `train.py` does: one candidate trained for its own sake, to weights with a card; and weights measured."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from nars.candidates import load_architecture, load_candidate, predicted_accuracy
-from nars.costs.constraint import short_number
+from nars.costs.table import gathered, in_words
 from nars.data import ImageData, open_data
 from nars.data.folder import open_whole_folder
 from nars.errors import UserError
@@ -129,9 +129,8 @@ def _claimed(folder: Path, console: Console) -> Iterator[None]:
 def result_of(folder: Path) -> Result:
     """What lies in the folder of a training."""
     card = read_card(folder / WEIGHTS)
-    costs = {"macs": card["macs"], "params": card["params"]}
     candidate = {"architecture": card["architecture"], "recipe": card["recipe"]}
-    return Result(accuracy=card["top1"], **costs, **candidate, folder=str(folder))
+    return Result(accuracy=card["top1"], costs=gathered(card)["costs"], **candidate, folder=str(folder))
 
 
 def _track_weights(run: WandbRun | None, candidate: Path, weights: Path, card: dict) -> None:
@@ -169,13 +168,12 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
         outputs=outputs,
         accelerator=settings.trainer.accelerator,
     )
-    macs, params = costs_of(architecture, num_classes=num_outputs)
+    costs = costs_of(architecture, num_classes=num_outputs)
     console.print(_accuracy_line(vars(accuracy)), soft_wrap=True)
-    console.print(_costs_line(macs, params, architecture.resolution, num_outputs), soft_wrap=True)
+    console.print(_costs_line(costs, architecture.resolution, num_outputs), soft_wrap=True)
     return Result(
         accuracy=accuracy.top1,
-        macs=macs,
-        params=params,
+        costs=costs,
         architecture=architecture.to_dict(),
         recipe=card.get("recipe", {}),
         folder=str(path.parent),
@@ -221,7 +219,6 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
     key = training_key(candidate, training, settings.seed)
     architecture = architecture_of(candidate.architecture)
     check_image_size(architecture, image_size(architecture, settings.protocol))
-    macs, params = costs_of(architecture, num_classes=data.num_classes)
     return TrainingJob(
         **candidate.to_dict(),
         key=key,
@@ -235,8 +232,7 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
         teacher=teacher,
         epochs=settings.protocol.epochs,
         seed=settings.seed,
-        macs=macs,
-        params=params,
+        costs=costs_of(architecture, num_classes=data.num_classes),
         predicted_accuracy=None if overrides else predicted_accuracy(settings.candidate),
     )
 
@@ -263,7 +259,7 @@ def _say(card: dict, folder: Path, console: Console) -> None:
     measure = command("train.py", "mode=evaluate", override("weights", weights), "data=folder", "data.root=...")
     lines = [
         f"{_accuracy_line(card)}: weights of epoch {card['epoch']} of {card['epochs']}, the best",
-        _costs_line(card["macs"], card["params"], card["resolution"], card["num_classes"]),
+        _costs_line(gathered(card)["costs"], card["resolution"], card["num_classes"]),
         f"written: {weights} and card.yaml",
         f"measure them on other images: {measure}",
     ]
@@ -271,10 +267,10 @@ def _say(card: dict, folder: Path, console: Console) -> None:
         console.print(line, soft_wrap=True)
 
 
-def _costs_line(macs: float, params: float, resolution: int, num_classes: int) -> str:
+def _costs_line(costs: Mapping[str, float], resolution: int, num_classes: int) -> str:
     # A search prices with constraint.num_classes, so that its answers compare with published ones.
     return (
-        f"{short_number(macs)} MACs at {resolution} px and {short_number(params)} params, counted with a classifier of "
+        f"{in_words(costs)}, counted at {resolution} px with a classifier of "
         f"{num_classes:,} classes (a search counts constraint.num_classes)"
     )
 

@@ -126,7 +126,7 @@ def _head(table: ArchitectureTable, num_classes: int) -> _Tally:
     return tally
 
 
-_NAMES = {
+_NAMES = {  # what each cost takes of a part; a network costs the sum over its parts
     "macs": lambda t: t.macs,
     "params": lambda t: t.weights + t.other_params,
     "weights": lambda t: t.weights,
@@ -136,17 +136,14 @@ _NAMES = {
 
 
 def table_costs(table: ArchitectureTable, names: tuple[str, ...], *, num_classes: int) -> np.ndarray:
-    """Costs float64 (n, len(names)) of n architectures; `names` are keys of `_NAMES`, e.g. macs, params."""
-    total = _Tally()
-    for part in _parts(len(table.runs), num_classes):
-        total.add(part.tally(table), 1)
-    return _columns(total, names)
+    """Costs float64 (n, len(names)) of n architectures; `names` are keys of `_NAMES`."""
+    return sum(_columns(part.tally(table), names) for part in _parts(len(table.runs), num_classes))
 
 
 def costs(
     space: ArchitectureSpace,
     points: np.ndarray,
-    names: tuple[str, ...] = ("macs", "params"),
+    names: tuple[str, ...],
     *,
     num_classes: int = 1000,
 ) -> np.ndarray:
@@ -166,11 +163,38 @@ def _columns(tally: _Tally, names: tuple[str, ...]) -> np.ndarray:
     return np.stack(np.broadcast_arrays(*columns), axis=1)
 
 
-class _Lookup:
-    """Costs as sums of looked-up parts: whole numbers below 2**53, so exact in any order.
+@dataclass(frozen=True, kw_only=True)
+class PartTable:
+    """What a part of the networks of a space costs: `values` float64 (k, *sizes of `dimensions`), for every combination
+    of the choices that decide it. `dimensions` are columns of a point, ascending."""
 
-    `values` (k, entries) holds the costs of every part with every combination of the choices that decide it; points
-    times `steps` (d, parts) plus `starts` (parts,) says which entries a point takes.
+    dimensions: tuple[int, ...]
+    values: np.ndarray
+
+
+@lru_cache(maxsize=16)
+def part_tables(space: ArchitectureSpace, names: tuple[str, ...], num_classes: int) -> tuple[PartTable, ...] | None:
+    """The tables of all parts, whose sum a network costs; None if one would have more than `MAX_ENTRIES` entries."""
+    parts = _parts(space.runs, num_classes)
+    deciding = [space.deciding(part.fields) for part in parts]
+    if max(math.prod(space.sizes[list(d)].tolist()) for d in deciding) > MAX_ENTRIES:
+        return None
+    return tuple(_part_table(space, part, d, names) for part, d in zip(parts, deciding, strict=True))
+
+
+def _part_table(space: ArchitectureSpace, part: _Part, deciding: tuple[int, ...], names: tuple[str, ...]) -> PartTable:
+    shape = space.sizes[list(deciding)].tolist()
+    points = np.zeros((math.prod(shape), len(space)), dtype=np.int16)
+    points[:, list(deciding)] = np.indices(shape).reshape(len(shape), len(points)).T
+    values = np.broadcast_to(_columns(part.tally(space.table(points)), names), (len(points), len(names)))
+    return PartTable(dimensions=deciding, values=values.T.reshape(len(names), *shape))
+
+
+class _Lookup:
+    """Costs as sums of looked-up parts; whole numbers below 2**53 are exact in any order.
+
+    `values` (k, entries) holds the tables of all parts; points times `steps` (d, parts) plus `starts` (parts,) says
+    which entries a point takes.
     """
 
     def __init__(self, steps: np.ndarray, starts: np.ndarray, values: np.ndarray):
@@ -186,19 +210,15 @@ class _Lookup:
 
 @lru_cache(maxsize=16)
 def _lookup(space: ArchitectureSpace, names: tuple[str, ...], num_classes: int) -> _Lookup | None:
-    """The lookup of a space; None if a part has more than `MAX_ENTRIES` combinations."""
-    parts = _parts(space.runs, num_classes)
-    dimensions = [space.deciding(part.fields) for part in parts]
-    if max(math.prod(space.sizes[list(d)].tolist()) for d in dimensions) > MAX_ENTRIES:
+    """The lookup of a space; None if there are no tables."""
+    tables = part_tables(space, names, num_classes)
+    if tables is None:
         return None
-    steps, starts, values, entries = np.zeros((len(space), len(parts))), [], [], 0
-    for column, (part, deciding) in enumerate(zip(parts, dimensions, strict=True)):
-        shape = space.sizes[list(deciding)].tolist()
-        points = np.zeros((math.prod(shape), len(space)), dtype=np.int16)
-        points[:, list(deciding)] = np.indices(shape).reshape(len(shape), len(points)).T
-        part_costs = _columns(part.tally(space.table(points)), names)
-        values.append(np.broadcast_to(part_costs, (len(points), len(names))))
-        steps[list(deciding), column] = np.cumprod([1, *shape[:0:-1]])[::-1]
+    steps, starts, entries = np.zeros((len(space), len(tables))), [], 0
+    for column, table in enumerate(tables):
+        shape = table.values.shape[1:]
+        steps[list(table.dimensions), column] = np.cumprod([1, *shape[:0:-1]])[::-1]
         starts.append(entries)
-        entries += len(points)
-    return _Lookup(steps, np.array(starts, dtype=np.float64), np.concatenate(values).T.copy())
+        entries += math.prod(shape)
+    values = np.concatenate([table.values.reshape(len(names), -1) for table in tables], axis=1)
+    return _Lookup(steps, np.array(starts, dtype=np.float64), values)

@@ -68,7 +68,7 @@ class Plan:
 
     def seconds(self, job: TrainingJob) -> float:
         """What is left of a training in one worker."""
-        return 0.0 if job.key in self.known else job.macs * self.seconds_per_mac * self.epochs
+        return 0.0 if job.key in self.known else job.costs["macs"] * self.seconds_per_mac * self.epochs
 
 
 def plan_of(missing: NotKnownError, trainer: CandidateTrainer, data: ImageData, rounds: RoundsSettings) -> Plan:
@@ -76,16 +76,16 @@ def plan_of(missing: NotKnownError, trainer: CandidateTrainer, data: ImageData, 
     jobs = tuple(trainer.job(candidate, missing.epochs) for candidate in missing.candidates)
     known = frozenset(job.key for job in jobs if trainer.ledger.find(job.key, missing.epochs))
     rates = [
-        record.seconds / (record.macs * len(record.accuracies))
+        record.seconds / (record.costs["macs"] * len(record.accuracies))
         for record in trainer.ledger
         if record.status == "finished" and record.training == jobs[0].training
     ]
     if rates:
         rate, measured = median(rates), f"as {len(rates)} trainings in the ledger took"
     else:
-        job = sorted(jobs, key=lambda job: job.macs)[len(jobs) // 2]
+        job = sorted(jobs, key=lambda job: job.costs["macs"])[len(jobs) // 2]
         per_image = _measure(job, trainer)
-        rate = per_image * _images_per_epoch(job.protocol, data) / job.macs
+        rate = per_image * _images_per_epoch(job.protocol, data) / job.costs["macs"]
         measured = f"measured just now: {1 / per_image:.0f} images a second of {job.candidate.name}"
     return Plan(
         number=missing.number,

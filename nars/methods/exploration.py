@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nars.costs.constraint import priced
+from nars.costs.table import by_name
 from nars.files import content_key
 from nars.predictor.cached_fits import CachedFits
 from nars.problem import Problem
@@ -22,7 +24,7 @@ IMPORTANCE_POINTS = 512
 @dataclass(frozen=True, kw_only=True)
 class Exploration:
     """What a search knows after its rounds: the fitted predictor, the `history` of the rounds, its pool's points (n, d)
-    with costs `prices` (n, 2) and predicted accuracies `scores` (n,), the importance of each dimension (d,), and the
+    with costs `prices` (n, k) and predicted accuracies `scores` (n,), the importance of each dimension (d,), and the
     `work` that it took.
     """
 
@@ -45,7 +47,7 @@ class Exploration:
             self.history,
             work=self.work,
             generations=[vars(generation) for generation in evolution.history] if evolution else (),
-            front=_front(prices, scores),
+            front=_front(problem, prices, scores),
             importance={dimension.name: round(float(value), 6) for dimension, value in importance},
         )
 
@@ -72,17 +74,18 @@ def explored(
 
 
 def exploration_key(settings: SearchSettings) -> str:
-    """The same for searches whose rounds are the same: limits and evolution of the answer come after them."""
+    """The same for searches whose rounds are the same: limits, on the same costs, and evolution come after them."""
     last = {
         "constraint": ConstraintSettings(num_classes=settings.constraint.num_classes),
         "evolution": EvolutionSettings(),
     }
-    return content_key(settings.model_copy(update=last).model_dump(mode="json"))
+    costs = priced(settings.strategy.cost_axis, settings.constraint, settings.strategy.window)
+    return content_key([settings.model_copy(update=last).model_dump(mode="json"), costs])
 
 
-def _front(prices: np.ndarray, scores: np.ndarray) -> Sequence[Mapping]:
+def _front(problem: Problem, prices: np.ndarray, scores: np.ndarray) -> Sequence[Mapping]:
     """The predicted Pareto front."""
     return [
-        {"macs": prices[i, 0], "params": prices[i, 1], "predicted_accuracy": round(float(scores[i]), 6)}
-        for i in pareto_front(prices[:, 0], scores)
+        {"costs": by_name(problem.costs, prices[i]), "predicted_accuracy": round(float(scores[i]), 6)}
+        for i in pareto_front(prices[:, problem.axis], scores)
     ]

@@ -48,11 +48,11 @@ class NarsMethod:
     @cached_property
     def window(self) -> Constraint:
         """Between which costs candidates are trained."""
-        return Constraint.of(self.settings.strategy.window)
+        return Constraint.of(self.settings.strategy.window, self.problem.costs)
 
     @cached_property
     def pool(self) -> tuple[np.ndarray, np.ndarray]:
-        """Points (n, d) inside the window, from which candidates are chosen, and their costs (n, 2)."""
+        """Points (n, d) inside the window, from which candidates are chosen, and their costs (n, k)."""
         p, size = self.problem, self.settings.strategy.pool_size
         return sample_pool(p.space, p.price, self.window, size, stage_seed(p.seed, Stage.POOL))
 
@@ -185,7 +185,7 @@ class NarsMethod:
         return open_strategy(
             self.settings.strategy,
             self.problem.space,
-            Pool(points, prices[:, 0]),
+            Pool(points, prices[:, self.problem.axis]),
             feasible=lambda points: self.window.feasible(self.problem.price(points)),
             predictor=fits,
             seed=stage_seed(self.problem.seed, Stage.CHOICE),
@@ -199,7 +199,7 @@ class NarsMethod:
 
         trained, _ = known.history.usable()
         trained = trained[np.argsort(-score(trained), kind="stable")]
-        seeds = np.concatenate([trained, p.extremes])  # under a tight limit only an extreme may be feasible
+        seeds = np.concatenate([trained, p.extremes])  # under a tight limit only these may be feasible
         rng = np.random.default_rng(stage_seed(p.seed, Stage.EVOLUTION))
         return evolve(score, p.feasible, p.space, self.settings.evolution, rng, seeds)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from nars.costs.statistics import table_costs
+from nars.costs.table import LIMITED, by_name
 from nars.networks.build import build_network
 from nars.networks.timm_models import TimmArchitecture, build_timm_network, measured_costs
 from nars.settings import ProtocolSettings, Recipe
@@ -30,12 +31,14 @@ def network_of(
     return build(architecture, num_classes=num_classes, recipe=recipe)
 
 
-def costs_of(architecture: Architecture | TimmArchitecture, *, num_classes: int) -> tuple[float, float]:
-    """MACs at the architecture's own resolution, and parameters."""
+def costs_of(architecture: Architecture | TimmArchitecture, *, num_classes: int) -> dict[str, float]:
+    """Every cost that a search may limit, by name; at the architecture's own resolution."""
     if isinstance(architecture, TimmArchitecture):
-        return measured_costs(build_timm_network(architecture, num_classes=num_classes), architecture.resolution)
-    macs, params = table_costs(ArchitectureTable.of(architecture), ("macs", "params"), num_classes=num_classes)[0]
-    return float(macs), float(params)
+        network = build_timm_network(architecture, num_classes=num_classes)
+        measured = measured_costs(network, architecture.resolution)
+        return {name: measured[name] for name in LIMITED if name in measured}
+    values = table_costs(ArchitectureTable.of(architecture), LIMITED, num_classes=num_classes)[0]
+    return by_name(LIMITED, values)
 
 
 def check_image_size(architecture: Architecture | TimmArchitecture, side: int) -> None:

@@ -59,12 +59,15 @@ def build_timm_network(architecture: TimmArchitecture, *, num_classes: int, reci
         ) from None
 
 
-def measured_costs(network: nn.Module, side: int) -> tuple[float, float]:
-    """MACs for one image of `side` pixels, matrix products of attention included, and trainable parameters.
+def measured_costs(network: nn.Module, side: int) -> dict[str, float]:
+    """Costs by name for one image of `side` pixels: MACs, matrix products of attention included, trainable parameters,
+    and activations, the elements that leave convolution and linear layers.
 
     UserError if the network does not take such images.
     """
-    training = network.training
+    training, activations = network.training, []
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(lambda *call: activations.append(call[-1].numel())) for layer in layers]
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counted:
             network.eval()(torch.zeros(1, 3, side, side))
@@ -76,8 +79,14 @@ def measured_costs(network: nn.Module, side: int) -> tuple[float, float]:
         ) from None
     finally:
         network.train(training)
+        for hook in hooks:
+            hook.remove()
     params = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    return counted.get_total_flops() / 2, float(params)
+    return {
+        "macs": counted.get_total_flops() / 2,
+        "params": float(params),
+        "activations": float(sum(activations)),
+    }
 
 
 def _check_known(name: str, *, where: str) -> None:

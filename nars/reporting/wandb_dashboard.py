@@ -5,6 +5,7 @@ Needs requirements-wandb.txt and a login. The workspace shows the runs of traini
 
 import argparse
 
+from nars.costs.table import COSTS, DEFAULT_AXIS, LIMITED
 from nars.errors import UserError
 from nars.settings import Recipe
 from nars.streams import complain, run_and_exit
@@ -41,7 +42,7 @@ def workspace(entity: str, project: str, *, study: str | None = None, stages: in
         runset_settings=ws.RunsetSettings(
             filters=filters,
             order=[ws.Ordering(ws.Summary("accuracy"), ascending=False)],
-            pinned_columns=["summary:accuracy", "summary:predicted_accuracy", "summary:macs"]
+            pinned_columns=["summary:accuracy", "summary:predicted_accuracy", f"summary:{DEFAULT_AXIS}"]
             + [f"config:{key}" for key in recipe],
         ),
     )
@@ -85,8 +86,10 @@ def _costs() -> list:
 
     accuracy = wr.SummaryMetric("accuracy")
     return [
-        wr.ScatterPlot(title="accuracy by MACs", x=wr.SummaryMetric("macs"), y=accuracy),
-        wr.ScatterPlot(title="accuracy by parameters", x=wr.SummaryMetric("params"), y=accuracy),
+        *(
+            wr.ScatterPlot(title=f"accuracy by {COSTS[name].label}", x=wr.SummaryMetric(name), y=accuracy)
+            for name in LIMITED
+        ),
         wr.ScatterPlot(
             title="predicted and measured", x=wr.SummaryMetric("predicted_accuracy"), y=accuracy, regression=True
         ),

@@ -44,6 +44,7 @@ from nars.settings.spaces import (
     BlockSettings,
     BlockStageSettings,
     ConstraintSettings,
+    CostLimits,
     Range,
     Recipe,
     RecipeSpaceSettings,

@@ -25,7 +25,7 @@ PathText = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 def later(neutral, **limits):
-    """A key that FBNetV3 has not: left out of files and hashes while neutral, so that those from before it hold."""
+    """A key that came later: left out of files and hashes while neutral, so that those from before it hold."""
     return Field(default=neutral, exclude_if=lambda value: value == neutral, **limits)
 
 

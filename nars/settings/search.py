@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from nars.settings.base import ClosedFraction, NonNegativeInt, Settings
+from nars.costs.table import DEFAULT_AXIS, LIMITED
+from nars.settings.base import ClosedFraction, NonNegativeInt, Settings, later
 from nars.settings.spaces import CostLimits
 
 
@@ -93,10 +94,14 @@ class WindowSettings(CostLimits):
 
 
 class RoundsSettings(Settings):
-    """What all strategies share: rounds of choose, train and refit the predictor, then evolution on the predictor."""
+    """What all strategies share: rounds of choose, train and refit the predictor, then evolution on the predictor.
+
+    `cost_axis` is the cost over which candidates are spread and fronts drawn (macs: paper).
+    """
 
     pool_size: PositiveInt = 20_000
     window: WindowSettings = WindowSettings()
+    cost_axis: Literal[*LIMITED] = later(DEFAULT_AXIS)
     rounds: PositiveInt = 4
     batch: Annotated[int, Field(ge=2)] = 48
     early_stop_correlation: Annotated[float, Field(gt=-1, le=1)] = 0.92
@@ -104,8 +109,8 @@ class RoundsSettings(Settings):
 
 
 class NarsSettings(RoundsSettings):
-    """Rounds choose by the predictor, as many candidates in each of `cost_bins` bins of MACs: the best predicted ones
-    (paper), or those of greatest expected improvement (ours, measured in experiments/joint_search).
+    """Rounds choose by the predictor, as many candidates in each of `cost_bins` bins of `cost_axis`: the best predicted
+    ones (paper), or those of greatest expected improvement (ours, measured in experiments/joint_search).
 
     `cost_bins` null makes as many as a batch has candidates, so that every later constraint is served; 1 looks for the
     best candidate of the window, whatever its cost.

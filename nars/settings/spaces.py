@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, create_model, model_validator
 
+from nars.costs.table import COSTS, LIMITED
 from nars.settings.base import Fraction, Settings, later, parse
 from nars.settings.blocks import Activation, AnyHead, BlockKind
 
@@ -183,21 +184,36 @@ RecipeSpaceSettings = create_model(
 )
 
 
-class CostLimits(Settings):
-    """The least and the greatest costs; null = no limit."""
-
-    max_macs: PositiveFloat | None = None
-    min_macs: PositiveFloat | None = None
-    max_params: PositiveFloat | None = None
-    min_params: PositiveFloat | None = None
-
+class _Limits(Settings):
     @model_validator(mode="after")
     def _not_crossed(self):
-        for cost in ("macs", "params"):
-            low, high = getattr(self, f"min_{cost}"), getattr(self, f"max_{cost}")
+        for name in LIMITED:
+            low, high = self.bounds(name)
             if low is not None and high is not None and low > high:
-                raise ValueError(f"min_{cost} is above max_{cost}")
+                raise ValueError(f"min_{name} is above max_{name}")
         return self
+
+    @property
+    def limited(self) -> tuple[str, ...]:
+        """Names of the costs that have a limit."""
+        return tuple(name for name in LIMITED if self.bounds(name) != (None, None))
+
+    def bounds(self, name: str) -> tuple[float | None, float | None]:
+        """The least and the greatest that a cost may be; None = no limit."""
+        return getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+
+
+def _limit(name: str) -> tuple:
+    """Type and default of a limit; those of costs that came later are left out of files while there is none."""
+    return PositiveFloat | None, None if COSTS[name].always else later(None)
+
+
+CostLimits = create_model(
+    "CostLimits",
+    __base__=_Limits,
+    __doc__="The least and the greatest costs (`nars.costs.table`); null = no limit.",
+    **{f"{end}_{name}": _limit(name) for name in LIMITED for end in ("max", "min")},
+)
 
 
 class ConstraintSettings(CostLimits):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from nars.costs.constraint import COSTS, Constraint
+from nars.costs.constraint import Constraint
+from nars.costs.table import ALWAYS, flattened, gathered
 from nars.errors import UserError
 from nars.files import NumberLoader, content_key, digest, write_whole
 from nars.records import Ledger
@@ -16,7 +17,7 @@ from nars.study.summary import SearchSummary
 
 SUMMARY, UNFINISHED, REPORT, SPLIT = "search.yaml", "unfinished.yaml", "report.html", "split.json"
 
-ANSWER_KEYS = ("architecture", "recipe", "predicted_accuracy", "predicted_std", *COSTS)
+ANSWER_KEYS = ("architecture", "recipe", "predicted_accuracy", "predicted_std", *ALWAYS)
 
 # Settings that decide neither what is trained nor what is answered.
 NO_PART_IN_ANSWER = {"study", "runs_dir", "dry_run", "executor", "logger"}
@@ -28,7 +29,10 @@ _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One constraint: the summary of its search and the ranked answers, none while it is unfinished."""
+    """One constraint: the summary of its search and the ranked answers, none while it is unfinished.
+
+    An answer is a candidate with its costs by name under `costs`; in its file they lie beside the other keys.
+    """
 
     folder: Path
     summary: SearchSummary
@@ -50,7 +54,7 @@ class Run:
         best = self.answers[0]
         return Result(
             accuracy=best["predicted_accuracy"],
-            **{key: best[key] for key in ("predicted_std", "macs", "params", "architecture", "recipe")},
+            **{key: best[key] for key in ("predicted_std", "costs", "architecture", "recipe")},
             folder=str(self.folder),
         )
 
@@ -105,7 +109,7 @@ def write_answer(folder: Path, answers: Sequence[dict], summary: SearchSummary) 
     """Write best-1.yaml ... (what `train.py candidate=` reads) and search.yaml, in place of an earlier answer."""
     run = Run(folder=folder, summary=summary, answers=tuple(answers))
     for rank, answer in enumerate(answers, start=1):
-        write_whole(run.answer_file(rank), _yaml(answer))
+        write_whole(run.answer_file(rank), _yaml(flattened(answer)))
     write_whole(folder / SUMMARY, _yaml(summary.model_dump(mode="json")))
     files = {run.answer_file(rank) for rank in range(1, len(answers) + 1)}
     for old in [folder / UNFINISHED, *(set(folder.glob("best-*.yaml")) - files)]:
@@ -125,8 +129,8 @@ def read_run(file: Path) -> list[Run]:
         if file.name == SUMMARY:
             paths = file.parent.glob("best-*.yaml")
             paths = sorted(paths, key=lambda path: int(path.stem.removeprefix("best-")))
-            answers = [_load(path, needed=ANSWER_KEYS, loader=NumberLoader) for path in paths]
-        summary = parse(SearchSummary, _load(file), where=str(file))
+            answers = [gathered(_load(path, needed=ANSWER_KEYS, loader=NumberLoader)) for path in paths]
+        summary = parse(SearchSummary, gathered(_load(file)), where=str(file))
     except FileNotFoundError:
         return []
     return [Run(folder=file.parent, summary=summary, answers=tuple(answers))]

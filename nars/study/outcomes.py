@@ -4,6 +4,7 @@ from pathlib import Path
 
 import yaml
 
+from nars.costs.table import gathered
 from nars.files import write_whole
 from nars.settings import Settings, parse
 
@@ -16,8 +17,7 @@ class Result(Settings):
 
     accuracy: float
     predicted_std: float | None = None
-    macs: float
-    params: float
+    costs: dict[str, float]
     architecture: dict
     recipe: dict
     folder: str
@@ -50,5 +50,7 @@ def outcome_files(folder: Path) -> list[Path]:
 
 def read_outcomes(folder: Path) -> list[Outcome]:
     """The outcomes in a sweep's folder, by number."""
-    outcomes = [parse(Outcome, yaml.safe_load(file.read_text()), where=str(file)) for file in outcome_files(folder)]
+    outcomes = [
+        parse(Outcome, gathered(yaml.safe_load(file.read_text())), where=str(file)) for file in outcome_files(folder)
+    ]
     return sorted(outcomes, key=lambda outcome: outcome.number)

@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 from pydantic import ConfigDict, Field
 
+from nars.costs.table import DEFAULT_AXIS
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
 from nars.settings import Settings, parse
 from nars.study import provenance
@@ -31,8 +32,7 @@ class CandidateSummary(Summary):
 
     key: str
     status: str
-    macs: float
-    params: float
+    costs: dict[str, float]
     accuracy: float | None = None
     predicted: float | None = None
 
@@ -79,14 +79,13 @@ class GenerationSummary(Summary):
 class FrontPoint(Summary):
     """A pair on the predicted Pareto front."""
 
-    macs: float
-    params: float
+    costs: dict[str, float]
     predicted_accuracy: float
 
 
 class SearchSummary(Summary):
     """All that one run of `search.py` measured on the way. `importance`: dimension -> mean absolute change of the
-    predicted accuracy when it is shuffled; `front`: the predicted Pareto front over MACs."""
+    predicted accuracy when it is shuffled; `front`: the predicted Pareto front over `cost_axis`."""
 
     constraint: str
     command: str | None = None
@@ -103,6 +102,11 @@ class SearchSummary(Summary):
     front: tuple[FrontPoint, ...] = ()
     importance: dict[str, float] = Field(default_factory=dict)
     settings: dict
+
+    @property
+    def cost_axis(self) -> str:
+        """The name of the cost over which `front` is one."""
+        return self.settings["strategy"].get("cost_axis", DEFAULT_AXIS)
 
 
 def summary_of(findings: Mapping, *, constraint: str, settings: Mapping, started: datetime) -> SearchSummary:
@@ -153,8 +157,7 @@ def _round(r: Round, epoch: int) -> dict:
         {
             "key": record.key,
             "status": record.status,
-            "macs": record.macs,
-            "params": record.params,
+            "costs": record.costs,
             "accuracy": None if record.status == "failed" else record.accuracy_at(epoch),
             "predicted": None if r.predicted is None else round(float(r.predicted[i]), 6),
         }

@@ -20,7 +20,7 @@ class TrainingJob(Settings):
     """Everything that one training needs, in plain values, so that any process can run it.
 
     `folder`, one of its own in `trainings/` of the study, is where the epochs' accuracies and the loggers' files go;
-    `macs` and `params` are the candidate's costs, `predicted_accuracy` what was expected of it, if anything.
+    `costs` are the candidate's by name, `predicted_accuracy` what was expected of it, if anything.
     """
 
     key: str
@@ -36,8 +36,7 @@ class TrainingJob(Settings):
     teacher: TeacherJob | None = None
     epochs: int
     seed: int
-    macs: float
-    params: float
+    costs: dict[str, float]
     predicted_accuracy: float | None = None
 
     @property

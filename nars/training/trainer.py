@@ -53,7 +53,7 @@ class CandidateTrainer:
 
     Several processes may do so with one ledger at the same time: each training is claimed by one of them, and the
     others wait for its record. `job_values` are the fields of `TrainingJob` that all candidates share; `price` gives
-    (macs, params) of one, `predict` the accuracy that is expected of it, which loggers show. Counts what was
+    the costs of one by name, `predict` the accuracy that is expected of it, which loggers show. Counts what was
     `trained`, `reused`, and the seconds that training took.
     """
 
@@ -63,7 +63,7 @@ class CandidateTrainer:
         executor: Executor,
         *,
         job_values: Mapping,
-        price: Callable[[Candidate], tuple[float, float]],
+        price: Callable[[Candidate], dict[str, float]],
         folder: Path,
         progress: Progress,
         predict: Callable[[Candidate], float | None] = lambda _: None,
@@ -93,8 +93,7 @@ class CandidateTrainer:
         unknown = {key: job for key, job in jobs.items() if records[key] is None}
         work = SharedJobs(jobs=unknown, open=dict(unknown), epochs=epochs)
         for record in chain(known, self._train(work, title) if unknown else ()):
-            job = jobs[record.key]
-            yield record.model_copy(update={"macs": job.macs, "params": job.params})
+            yield record.model_copy(update={"costs": jobs[record.key].costs})
 
     def key(self, candidate: Candidate) -> str:
         """Key of the candidate's record."""
@@ -102,7 +101,6 @@ class CandidateTrainer:
 
     def job(self, candidate: Candidate, epochs: int) -> TrainingJob:
         """What trains a candidate for so many epochs."""
-        macs, params = self.price(candidate)
         key = self.key(candidate)
         return TrainingJob(
             **self.job_values,
@@ -110,8 +108,7 @@ class CandidateTrainer:
             key=key,
             folder=str(self.folder / key),
             epochs=epochs,
-            macs=macs,
-            params=params,
+            costs=self.price(candidate),
             predicted_accuracy=self.predict(candidate),
         )
 
@@ -178,8 +175,7 @@ def _failed(job: TrainingJob, reason: str) -> Record:
         epochs=job.epochs,
         status="failed",
         accuracies=(),
-        macs=job.macs,
-        params=job.params,
+        costs=job.costs,
         seconds=0.0,
         reason=reason,
     )

@@ -1,4 +1,4 @@
-"""Costs: equal to what is built, to what was published, and never falling when a choice rises."""
+"""Costs: equal to what is built, to what was published, and never falling where FBNetV3 has more of something."""
 
 import logging
 import warnings
@@ -12,12 +12,14 @@ from torch import nn
 from nars.costs import statistics
 from nars.costs.rounding import expanded_width, round_width, squeezed_width
 from nars.costs.statistics import CHUNK, costs, table_costs
+from nars.costs.table import COSTS
 from nars.networks.build import build_network
 from nars.settings import ArchitectureSpaceSettings, parse
 from nars.spaces.architecture import Architecture, ArchitectureSpace
 from nars.spaces.table import ArchitectureTable
 
 NAMES = ("macs", "params", "weights", "released_macs", "activations")
+PAIR = ("macs", "params")
 
 # multiply-adds in the authors' count and weights, in units, from the released model files.
 PUBLISHED = {
@@ -88,7 +90,7 @@ def test_costs_of_tiny_equal_fvcore_s(tiny, seed):
     for point in tiny.sample(1, seed):
         architecture = tiny.architecture(point)
         network = build_network(architecture, num_classes=num_classes)
-        macs, params = costs(tiny, point[None], num_classes=num_classes)[0]
+        macs, params = costs(tiny, point[None], PAIR, num_classes=num_classes)[0]
         assert macs == fvcore_macs(network, architecture.resolution)
         assert params == sum(parameter.numel() for parameter in network.parameters())
 
@@ -97,7 +99,7 @@ def test_costs_of_fbnetv3_equal_fvcore_s(fbnetv3):
     point = fbnetv3.sample(1, 11)[0]
     architecture = fbnetv3.architecture(point)
     network = build_network(architecture, num_classes=1000)
-    macs, params = costs(fbnetv3, point[None])[0]
+    macs, params = costs(fbnetv3, point[None], PAIR)[0]
     assert macs == fvcore_macs(network, architecture.resolution)
     assert params == sum(parameter.numel() for parameter in network.parameters())
 
@@ -158,16 +160,15 @@ def test_published_networks_cost_what_is_built(counted, conf, name):
 
 
 def check_costs_never_fall(space: ArchitectureSpace, points: np.ndarray) -> None:
-    prices = costs(space, points)
+    prices = costs(space, points, PAIR)
     for column in range(len(space)):
         can_rise = points[:, column] < space.sizes[column] - 1
         raised = points[can_rise].copy()
         raised[:, column] += 1
-        assert (costs(space, raised) >= prices[can_rise]).all(), space.dimensions[column].name
+        assert (costs(space, raised, PAIR) >= prices[can_rise]).all(), space.dimensions[column].name
 
 
 def test_raising_a_choice_never_lowers_a_cost(architecture_space):
-    """What check_reachable relies on."""
     check_costs_never_fall(architecture_space, architecture_space.sample(3000, 0))
 
 
@@ -189,19 +190,19 @@ def test_a_batch_costs_what_its_points_cost(architecture_space):
 
 def test_more_points_than_are_priced_at_once(tiny):
     points = tiny.sample(CHUNK + 5, 0)
-    together = costs(tiny, points)
+    together = costs(tiny, points, PAIR)
     assert together.shape == (CHUNK + 5, 2)
-    np.testing.assert_array_equal(together[-7:], costs(tiny, points[-7:]))
-    np.testing.assert_array_equal(together[:7], costs(tiny, points[:7]))
+    np.testing.assert_array_equal(together[-7:], costs(tiny, points[-7:], PAIR))
+    np.testing.assert_array_equal(together[:7], costs(tiny, points[:7], PAIR))
 
 
 def test_no_points_cost_nothing(tiny):
-    assert costs(tiny, tiny.sample(4, 0)[:0]).shape == (0, 2)
+    assert costs(tiny, tiny.sample(4, 0)[:0], PAIR).shape == (0, 2)
 
 
 def test_a_class_costs_a_row_of_the_classifier(fbnetv3):
     points = fbnetv3.sample(20, 0)
-    more, fewer = costs(fbnetv3, points, num_classes=11), costs(fbnetv3, points, num_classes=10)
+    more, fewer = (costs(fbnetv3, points, PAIR, num_classes=n) for n in (11, 10))
     assert (more - fewer == [1984, 1984 + 1]).all()
 
 
@@ -214,7 +215,7 @@ def test_a_space_of_one_architecture_has_a_cost():
         "head": {"expansion": 2, "width": 16},
     }
     space = ArchitectureSpace(parse(ArchitectureSpaceSettings, values))
-    assert costs(space, np.empty((3, 0), dtype=np.int16), num_classes=10).shape == (3, 2)
+    assert costs(space, np.empty((3, 0), dtype=np.int16), PAIR, num_classes=10).shape == (3, 2)
 
 
 ROUNDED = {  # limit: {width: rounded width}
@@ -270,7 +271,13 @@ def test_looked_up_and_computed_costs_are_equal_to_the_last_digit(architecture_s
     looked_up = costs(architecture_space, points, names, num_classes=37)
     assert statistics._lookup(architecture_space, names, 37) is not None
     monkeypatch.setattr(statistics, "MAX_ENTRIES", 10)
-    statistics._lookup.cache_clear()
+    for cached in (statistics.part_tables, statistics._lookup):
+        cached.cache_clear()
     assert statistics._lookup(architecture_space, names, 37) is None
     np.testing.assert_array_equal(costs(architecture_space, points, names, num_classes=37), looked_up)
-    statistics._lookup.cache_clear()
+    for cached in (statistics.part_tables, statistics._lookup):
+        cached.cache_clear()
+
+
+def test_every_cost_of_the_table_is_computed():
+    assert set(COSTS) <= set(statistics._NAMES) == set(NAMES)

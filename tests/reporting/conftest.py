@@ -8,8 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from nars.configuration import settings_from
-from nars.costs.constraint import COSTS, Constraint
+from nars.costs.constraint import Constraint, priced
 from nars.costs.statistics import costs
+from nars.costs.table import by_name
 from nars.data import open_data
 from nars.files import content_key
 from nars.records import Ledger, Record
@@ -51,7 +52,9 @@ class StudyMaker:
         self.folder, self.predictor = folder, Mean()
         s = self.settings
         self.space = JointSpace(ArchitectureSpace(s.search_space), recipe_space(s.recipe_space))
-        self.window = Constraint.of(s.strategy.window)
+        self.costs = priced(s.strategy.cost_axis, s.constraint, s.strategy.window)
+        self.axis = self.costs.index(s.strategy.cost_axis)
+        self.window = Constraint.of(s.strategy.window, self.costs)
         self.ledger = Ledger(folder / "records.jsonl")
         self.weights = np.random.default_rng(s.seed).normal(size=len(self.space.columns))
         self.pool, self.prices = sample_pool(self.space, self.price, self.window, s.strategy.pool_size, s.seed)
@@ -62,7 +65,7 @@ class StudyMaker:
 
     @property
     def constraint(self) -> Constraint:
-        return Constraint.of(self.settings.constraint)
+        return Constraint.of(self.settings.constraint, self.costs)
 
     def limit(self, max_macs: float) -> None:
         """Ask for another constraint."""
@@ -71,7 +74,9 @@ class StudyMaker:
 
     def price(self, points):
         architectures, _ = self.space.split(points)
-        return costs(self.space.architecture, architectures, COSTS, num_classes=self.settings.constraint.num_classes)
+        return costs(
+            self.space.architecture, architectures, self.costs, num_classes=self.settings.constraint.num_classes
+        )
 
     def score(self, points):
         return self.predictor.predict(self.space.encode(points))
@@ -88,7 +93,6 @@ class StudyMaker:
         noise = np.random.default_rng(int(candidate.name, 16)).normal(size=epochs)
         curve = [float(np.clip(end * (1 - 0.7**e) + noise[e - 1] * 0.1 / e**2, 0, 1)) for e in range(1, epochs + 1)]
         status = "failed" if number % 29 == 28 else "diverged" if number % 23 == 22 else "finished"
-        macs, params = self.price(point)[0]
         record = Record(
             key=content_key(candidate.to_dict()),
             **candidate.to_dict(),
@@ -97,8 +101,7 @@ class StudyMaker:
             epochs=epochs,
             status=status,
             accuracies={"finished": tuple(curve), "diverged": tuple(curve[:1]), "failed": ()}[status],
-            macs=float(macs),
-            params=float(params),
+            costs=by_name(self.costs, self.price(point)[0]),
             seconds=1.5,
             reason="out of <memory> & more" if status == "failed" else None,
         )
@@ -121,7 +124,7 @@ class StudyMaker:
     @property
     def strategy(self):
         s = self.settings
-        pool = Pool(self.pool, self.prices[:, 0])
+        pool = Pool(self.pool, self.prices[:, self.axis])
         return open_strategy(s.strategy, self.space, pool, feasible=None, predictor=self.predictor, seed=s.seed)
 
     @property
@@ -144,8 +147,8 @@ class StudyMaker:
             work={"trained": len(self.ledger), "reused": 0, "training_seconds": 1.5 * len(self.ledger)},
             generations=[vars(generation) for generation in evolution.history] if evolution else (),
             front=[
-                {"macs": self.prices[i, 0], "params": self.prices[i, 1], "predicted_accuracy": scores[i]}
-                for i in pareto_front(self.prices[:, 0], scores)
+                {"costs": by_name(self.costs, self.prices[i]), "predicted_accuracy": scores[i]}
+                for i in pareto_front(self.prices[:, self.axis], scores)
             ],
             importance=dict(zip([d.name for d in self.space.dimensions], change.tolist(), strict=True)),
         )
@@ -165,8 +168,8 @@ class StudyMaker:
         points = evolution.points[: self.settings.strategy.answers]
         answers = [
             self.space.candidate(point).to_dict()
-            | {"predicted_accuracy": float(score), "predicted_std": 0.02, "macs": float(m), "params": float(p)}
-            for point, score, (m, p) in zip(points, evolution.scores, self.price(points), strict=False)
+            | {"predicted_accuracy": float(score), "predicted_std": 0.02, "costs": by_name(self.costs, price)}
+            for point, score, price in zip(points, evolution.scores, self.price(points), strict=False)
         ]
         return write_answer(self.answer_folder, answers, self.summary(history, evolution))
 

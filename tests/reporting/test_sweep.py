@@ -18,7 +18,12 @@ ROOT = Path(__file__).parents[2]
 
 def outcome(number: int, *overrides: str, accuracy: float | None, macs: float = 5e8) -> Outcome:
     result = accuracy and Result(
-        accuracy=accuracy, predicted_std=0.01, macs=macs, params=4e6, architecture={}, recipe={}, folder="/nowhere"
+        accuracy=accuracy,
+        predicted_std=0.01,
+        costs={"macs": macs, "params": 4e6},
+        architecture={},
+        recipe={},
+        folder="/nowhere",
     )
     overrides = ("study=a", *overrides)
     return Outcome(number=number, overrides=overrides, result=result, error=None if accuracy else "no room")
@@ -37,7 +42,7 @@ def test_seeds_are_put_together_with_their_median_and_spread():
     x, y = sweep.rows
     assert (x.name, y.name) == ("constraint=x", "constraint=y")  # what all jobs share says nothing
     assert x.accuracy == 0.6
-    assert x.best.macs == 2e8
+    assert x.best.costs["macs"] == 2e8
     assert x.words == "0.600 (0.500 to 0.900)"
     assert y.words == "0.700 ± 0.010"
     assert [failed.number for failed in sweep.failed] == [4]
@@ -109,10 +114,10 @@ def test_the_page_shows_the_searches_of_the_sweep_alone(searches, tmp_path):
 
 
 def test_trainings_have_a_table_and_no_page(tmp_path):
-    costs = {"macs": 1e8, "params": 1e6, "architecture": {}, "recipe": {}}
+    values = {"costs": {"macs": 1e8, "params": 1e6}, "architecture": {}, "recipe": {}}
     output = io.StringIO()
     outcomes = [
-        Outcome(number=i, overrides=(f"recipe.lr={lr}",), result=Result(accuracy=a, folder=str(tmp_path), **costs))
+        Outcome(number=i, overrides=(f"recipe.lr={lr}",), result=Result(accuracy=a, folder=str(tmp_path), **values))
         for i, (lr, a) in enumerate(((0.12345678, 0.5), (0.2, 0.6)))
     ]
     finish_sweep(outcomes, tmp_path / "sweep", Console(file=output, width=100))
@@ -155,7 +160,7 @@ def main(config):
             raise KeyboardInterrupt
         if config.what == "bug":
             raise ZeroDivisionError("a bug")
-        return Result(accuracy=float(config.what), macs=1e6, params=1e6, architecture={}, recipe={}, folder="/nowhere")
+        return Result(accuracy=float(config.what), costs={"macs": 1e6}, architecture={}, recipe={}, folder="/nowhere")
     value = run_job(job)
     print("value", value, flush=True)
     return value

@@ -11,14 +11,15 @@ from nars.settings import WindowSettings
 from nars.spaces.dimension import Dimension
 from nars.spaces.space import Space
 
-FBNETV3_WINDOW = Constraint.of(WindowSettings())
-TINY_WINDOW = Constraint.of(WindowSettings(min_macs=0.5e6, max_macs=1.5e6, max_params=12e3))
-NO_WINDOW = Constraint.of(WindowSettings(min_macs=None, max_macs=None))
+NAMES = ("macs", "params")
+FBNETV3_WINDOW = Constraint.of(WindowSettings(), NAMES)
+TINY_WINDOW = Constraint.of(WindowSettings(min_macs=0.5e6, max_macs=1.5e6, max_params=12e3), NAMES)
+NO_WINDOW = Constraint.of(WindowSettings(min_macs=None, max_macs=None), NAMES)
 
 
 def price_of(joint):
     """Costs of joint points, as the search has them."""
-    return lambda points: costs(joint.architecture, joint.split(points)[0], num_classes=10)
+    return lambda points: costs(joint.architecture, joint.split(points)[0], NAMES, num_classes=10)
 
 
 def planted(*sizes: int) -> tuple[Space, callable]:
@@ -61,7 +62,7 @@ def test_a_small_space_is_had_whole(seed):
     space, price = planted(3, 4, 5, 2)
     pool, _ = sample_pool(space, price, NO_WINDOW, 1000, seed)
     assert len(pool) == len(as_set(pool)) == space.cardinality == 120
-    narrow = Constraint(low=(4.0, 3.0), high=(6.0, np.inf))
+    narrow = Constraint(names=NAMES, low=(4.0, 3.0), high=(6.0, np.inf))
     pool, prices = sample_pool(space, price, narrow, 1000, seed)
     every = np.indices(space.sizes).reshape(len(space), -1).T
     assert as_set(pool) == as_set(every[narrow.feasible(price(every))])
@@ -71,7 +72,9 @@ def test_a_small_space_is_had_whole(seed):
 def test_a_rare_point_is_found():
     """One in 10,000, which takes many draws."""
     space, price = planted(10, 10, 10, 10)
-    pool, prices = sample_pool(space, price, Constraint(low=(37.0, -np.inf), high=(np.inf, np.inf)), 5, seed=0)
+    pool, prices = sample_pool(
+        space, price, Constraint(names=NAMES, low=(37.0, -np.inf), high=(np.inf, np.inf)), 5, seed=0
+    )
     assert as_set(pool) == {(9, 9, 9, 9)}
     assert prices.tolist() == [[37.0, 10.0]]
 
@@ -80,12 +83,12 @@ def test_a_rare_point_is_found():
 def test_an_impossible_window_is_named(n):
     space, price = planted(6, 6, 6)
     with pytest.raises(UserError) as error:
-        sample_pool(space, price, Constraint(low=(5.0, -np.inf), high=(np.inf, 1.0)), n, seed=0)
+        sample_pool(space, price, Constraint(names=NAMES, low=(5.0, -np.inf), high=(np.inf, 1.0)), n, seed=0)
     assert "sampled points of space planted keeps macs >= 5, params <= 1; widen the limits" in str(error.value)
     assert str(error.value).startswith("none of 32,768 sampled points")
 
 
 def test_an_impossible_window_of_a_large_space_ends(tiny_joint):
-    tiniest = Constraint(low=(-np.inf, -np.inf), high=(1e3, np.inf))
+    tiniest = Constraint(names=NAMES, low=(-np.inf, -np.inf), high=(1e3, np.inf))
     with pytest.raises(UserError, match=r"none of [\d,]+ sampled points of space tiny\+tiny keeps macs <= 1k; widen"):
         sample_pool(tiny_joint, price_of(tiny_joint), tiniest, 200, seed=0)

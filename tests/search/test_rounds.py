@@ -69,8 +69,7 @@ class Planted:
             epochs=epochs,
             status=status,
             accuracies={"finished": tuple(curve), "diverged": tuple(curve[:1]), "failed": ()}[status],
-            macs=1.0,
-            params=1.0,
+            costs={},
             seconds=0.0,
             reason=f"fault {number}" if status == "failed" else None,
         )
@@ -81,10 +80,10 @@ def pool(tiny_joint):
     """Points and MACs of 600 candidates."""
     from nars.costs.constraint import Constraint
 
-    everything = Constraint(low=(-np.inf, -np.inf), high=(np.inf, np.inf))
+    everything = Constraint(names=("macs", "params"), low=(-np.inf, -np.inf), high=(np.inf, np.inf))
 
     def price(points):
-        return costs(tiny_joint.architecture, tiny_joint.split(points)[0], num_classes=10)
+        return costs(tiny_joint.architecture, tiny_joint.split(points)[0], ("macs", "params"), num_classes=10)
 
     points, prices = sample_pool(tiny_joint, price, everything, 600, seed=0)
     return points, prices[:, 0]

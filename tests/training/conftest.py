@@ -64,6 +64,8 @@ def make_job(job_values, candidate):
         protocol = ProtocolSettings(**(PROTOCOL | (protocol or {})))
         values = job_values | alone | candidate(**(recipe or {})).to_dict()
         values |= {"protocol": protocol, "epochs": protocol.epochs}
-        return TrainingJob(**(values | {"key": "k1", "folder": str(folder), "macs": 1.5, "params": 2.5} | fields))
+        return TrainingJob(
+            **(values | {"key": "k1", "folder": str(folder), "costs": {"macs": 1.5, "params": 2.5}} | fields)
+        )
 
     return make

@@ -35,7 +35,7 @@ def trainer(tmp_path: Path) -> CandidateTrainer:
     """Without an executor: nothing may be measured."""
     values = {"data": DATA, "split_file": None, "protocol": PROTOCOL, "trainer": TRAINER, "seed": 0}
     values |= {"logger": LoggerSettings(), "training": training_identity(open_data(DATA), PROTOCOL, TRAINER)}
-    price = lambda candidate: (COSTS[candidate.architecture["name"]], 1.0)  # noqa: E731
+    price = lambda candidate: {"macs": COSTS[candidate.architecture["name"]], "params": 1.0}  # noqa: E731
     return CandidateTrainer(
         Ledger(tmp_path / "records.jsonl"), None, job_values=values, price=price, folder=tmp_path, progress=None
     )
@@ -44,7 +44,7 @@ def trainer(tmp_path: Path) -> CandidateTrainer:
 def record(trainer: CandidateTrainer, name: str, *, seconds: float, epochs: int, **changes) -> Record:
     job = trainer.job(candidate(name), epochs)
     values = {"key": job.key, "architecture": job.architecture, "recipe": job.recipe, "training": job.training}
-    values |= {"seed": 0, "epochs": epochs, "macs": job.macs, "params": 1.0, "seconds": seconds}
+    values |= {"seed": 0, "epochs": epochs, "costs": job.costs, "seconds": seconds}
     return Record(**(values | {"status": "finished", "accuracies": (0.5,) * epochs} | changes))
 
 

@@ -77,7 +77,7 @@ def test_trainings_are_kept_and_never_repeated(job_values, candidate, tmp_path):
             Ledger(path),
             Here(),
             job_values=job_values,
-            price=lambda c: (100.0, 1e9 * c.recipe["lr"]),
+            price=lambda c: {"macs": 100.0, "params": 1e9 * c.recipe["lr"]},
             folder=tmp_path / "trainings",
             progress=progress,
         )
@@ -96,7 +96,7 @@ def test_trainings_are_kept_and_never_repeated(job_values, candidate, tmp_path):
     for c, record in ((first, records[first.name]), (second, records[second.name])):
         assert record.status == "finished"
         assert len(record.accuracies) == record.epochs == 2
-        assert (record.key, record.macs, record.params) == (train.key(c), 100.0, 1e9 * c.recipe["lr"])
+        assert (record.key, record.costs) == (train.key(c), {"macs": 100.0, "params": 1e9 * c.recipe["lr"]})
         curve = (tmp_path / "trainings" / record.key / "epochs.jsonl").read_text().splitlines()
         assert [json.loads(line)["accuracy"] for line in curve] == list(record.accuracies)
     assert not list(tmp_path.rglob("*.ckpt"))  # what is in the ledger needs no checkpoint
@@ -123,9 +123,9 @@ def test_trainings_are_kept_and_never_repeated(job_values, candidate, tmp_path):
 
     # A search that counts other classes trains nothing either, and is told its own costs.
     other = trainer()
-    other.price = lambda c: (50.0, 2.0)
-    assert {(r.accuracies, r.macs, r.params) for r in other([first, second], 2, title="other classes")} == {
-        (records[c.name].accuracies, 50.0, 2.0) for c in (first, second)
+    other.price = lambda c: {"macs": 50.0, "latency": 2.5}
+    assert {(r.accuracies, *r.costs.items()) for r in other([first, second], 2, title="other classes")} == {
+        (records[c.name].accuracies, ("macs", 50.0), ("latency", 2.5)) for c in (first, second)
     }
     assert path.read_text() == lines
 
@@ -150,7 +150,7 @@ def test_keys_tell_trainings_apart(job_values, candidate, tmp_path):
             Ledger(tmp_path / "none"),
             Here(),
             job_values=job_values | changed,
-            price=lambda c: (1.0, 1.0),
+            price=lambda c: {"macs": 1.0, "params": 1.0},
             folder=tmp_path,
             progress=Told(),
         ).key(c)
@@ -175,7 +175,7 @@ def pretend(job: TrainingJob, log) -> Record:
         file.write(f"{os.getpid()} {job.key}\n")
     time.sleep(0.2)
     values = job.candidate.to_dict() | {"key": job.key, "training": job.training, "seed": job.seed}
-    costs = {"macs": job.macs, "params": job.params, "seconds": 0.2}
+    costs = {"costs": job.costs, "seconds": 0.2}
     if job.recipe["lr"] == FAULTY_LR:
         raise OSError("no such device")
     return Record(**values, **costs, epochs=job.epochs, status="finished", accuracies=(0.5,) * job.epochs)
@@ -188,7 +188,7 @@ def search(folder, job_values, candidates, results, retries=0) -> None:
         Ledger(folder / "records.jsonl"),
         Here(lambda job: pretend(job, folder / "log"), retries),
         job_values=job_values,
-        price=lambda c: (100.0, 200.0),
+        price=lambda c: {"macs": 100.0, "params": 200.0},
         folder=folder / "trainings",
         progress=told,
     )
@@ -275,7 +275,7 @@ def test_a_record_says_how_often_its_training_was_begun(job_values, candidate, t
         Ledger(tmp_path / "records.jsonl"),
         Here(fail_once, retries=1),
         job_values=job_values,
-        price=lambda c: (100.0, 200.0),
+        price=lambda c: {"macs": 100.0, "params": 200.0},
         folder=tmp_path / "trainings",
         progress=Told(),
     )
@@ -296,7 +296,7 @@ def test_a_search_that_lost_its_claim_records_nothing_twice(job_values, candidat
         Ledger(path),
         Here(while_another_records),
         job_values=job_values,
-        price=lambda c: (100.0, 200.0),
+        price=lambda c: {"macs": 100.0, "params": 200.0},
         folder=tmp_path / "trainings",
         progress=Told(),
     )

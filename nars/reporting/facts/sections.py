@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nars.costs.table import COSTS, DEFAULT_AXIS, Cost
 from nars.files import content_key
 from nars.records import Record
 from nars.study.answers import Run, deciding
@@ -23,7 +24,8 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Runs of one study that share their rounds and their predictor: they differ in the limits of the answer alone.
+    """Runs of one study that share their rounds, their predictor and their cost axis: they differ in the limits of the
+    answer alone.
 
     `summary` is that of one of them, None for a study of records alone. `accuracy_at` is taken at `epoch`.
     """
@@ -38,6 +40,11 @@ class Section:
     def summary(self) -> SearchSummary | None:
         """What the runs have in common."""
         return self.runs[0].summary if self.runs else None
+
+    @property
+    def axis(self) -> Cost:
+        """The cost over which fronts are drawn."""
+        return COSTS[self.summary.cost_axis if self.summary else DEFAULT_AXIS]
 
     @property
     def rounds(self) -> dict[int, list[Trained]]:
@@ -88,9 +95,10 @@ def sections_of(study: Study) -> list[Section]:
 
 
 def _shared(summary: SearchSummary) -> str:
-    """A key of the rounds and of what shows the predictor: what it said before trainings, and what it listens to."""
-    rounds = [r.model_dump(mode="json") for r in summary.rounds]
-    return content_key({"rounds": rounds, "epoch": summary.early_stop.epoch, "importance": summary.importance})
+    """A key of the rounds, of what shows the predictor (what it said before trainings, what it listens to), and of the
+    cost axis."""
+    content = {"rounds": [r.model_dump(mode="json") for r in summary.rounds], "epoch": summary.early_stop.epoch}
+    return content_key(content | {"importance": summary.importance, "axis": summary.cost_axis})
 
 
 def _names(study: Study, summaries: list[SearchSummary]) -> list[str]:
@@ -122,7 +130,7 @@ def _leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
 def _of_runs(name: str, study: Study, runs: list[Run]) -> Section:
     trained = tuple(
         Trained(
-            record=study.records[c.key].model_copy(update={"macs": c.macs, "params": c.params}),
+            record=study.records[c.key].model_copy(update={"costs": study.records[c.key].costs | c.costs}),
             round=r.round,
             predicted=c.predicted,
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from nars.costs.constraint import short_number
+from nars.costs.table import DEFAULT_AXIS, known, short_number
 from nars.study.outcomes import Outcome, Result
 
 
@@ -41,11 +41,12 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """All jobs of a sweep: rows of those that gave a result, and those that failed."""
+    """All jobs of a sweep: rows of those that gave a result, and those that failed; `axis` is the cost of the front."""
 
     rows: tuple[Row, ...]
     failed: tuple[Outcome, ...]
     jobs: int
+    axis: str = DEFAULT_AXIS
 
     @property
     def seeds(self) -> bool:
@@ -57,10 +58,17 @@ class Sweep:
         """Whether the accuracies are predictions."""
         return any(row.best.predicted_std is not None for row in self.rows)
 
+    @property
+    def costs(self) -> list[str]:
+        """Names of the costs that its results have."""
+        return known(*(row.best.costs for row in self.rows))
+
     def on_front(self, row: Row) -> bool:
         """Whether no other row is as cheap and better, or as good and cheaper."""
-        mine = (row.best.macs, -row.accuracy)
-        others = [(other.best.macs, -other.accuracy) for other in self.rows]
+        if self.axis not in row.best.costs:
+            return False
+        mine = (row.best.costs[self.axis], -row.accuracy)
+        others = [(o.best.costs[self.axis], -o.accuracy) for o in self.rows if self.axis in o.best.costs]
         return not any(o != mine and o[0] <= mine[0] and o[1] <= mine[1] for o in others)
 
 

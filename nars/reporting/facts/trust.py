@@ -1,8 +1,6 @@
 """How far an answer can be trusted, in plain sentences."""
 
-import numpy as np
-
-from nars.costs.constraint import COSTS, Constraint
+from nars.costs.constraint import Constraint
 from nars.reporting.facts.describe import duration
 from nars.settings import WindowSettings, parse
 from nars.study.answers import Run
@@ -61,11 +59,7 @@ def _ranking(agreement: Agreement) -> str:
 def outside_sentence(run: Run) -> str | None:
     """Which answers lie outside the costs of the trained candidates; None if none does."""
     window = Constraint.of(parse(WindowSettings, run.summary.settings["strategy"]["window"], where="strategy.window"))
-    outside = [
-        rank
-        for rank, answer in enumerate(run.answers, start=1)
-        if not window.feasible(np.array([[answer[cost] for cost in COSTS]]))[0]
-    ]
+    outside = [rank for rank, answer in enumerate(run.answers, start=1) if not window.kept_by(answer["costs"])]
     if not outside:
         return None
     which = "The best pair lies" if 1 in outside else f"{len(outside)} of the {len(run.answers)} pairs lie"

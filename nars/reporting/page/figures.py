@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from nars.costs.table import COSTS
 from nars.reporting.facts.describe import recipe_line, shown
 from nars.reporting.facts.sections import Section, Trained
 from nars.reporting.facts.sweeps import Row, Sweep
@@ -22,7 +23,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 def figures_of(section: Section) -> dict[str, go.Figure]:
     """The figures that a section has data for, by name."""
     makers: dict[str, Callable[[Section], go.Figure | None]] = {
-        "costs": accuracy_against_macs,
+        "costs": accuracy_against_cost,
         "predictions": predicted_against_measured,
         "curves": learning_curves,
         "recipes": recipes,
@@ -66,7 +67,7 @@ def _hover(section: Section, candidate: Trained) -> str:
     return f"{record.candidate.name}: accuracy {section.accuracy(candidate):.3f}<br>{recipe}"
 
 
-def accuracy_against_macs(section: Section) -> go.Figure | None:
+def accuracy_against_cost(section: Section) -> go.Figure | None:
     """Trained candidates by round, the predicted Pareto front, the answers with their standard deviations."""
     if not section.with_status("finished", "diverged"):
         return None
@@ -77,7 +78,7 @@ def accuracy_against_macs(section: Section) -> go.Figure | None:
     _candidates(figure, section, section.with_status("diverged"), name="diverged", color=GREY, symbol="x")
     _front(figure, section)
     _answers(figure, section)
-    figure.update_xaxes(title="MACs", tickformat="~s", nticks=6)
+    figure.update_xaxes(title=section.axis.label, tickformat="~s", nticks=6)
     figure.update_yaxes(title=f"accuracy after epoch {section.epoch}")
     return figure
 
@@ -85,32 +86,32 @@ def accuracy_against_macs(section: Section) -> go.Figure | None:
 def _candidates(figure: go.Figure, section: Section, candidates: Sequence[Trained], *, name, color, symbol) -> None:
     if candidates:
         figure.add_scatter(
-            x=[c.record.macs for c in candidates],
+            x=[c.record.costs.get(section.axis.name) for c in candidates],
             y=[section.accuracy(c) for c in candidates],
             mode="markers",
             name=name,
             marker={"color": color, "size": 8, "opacity": 0.8, "symbol": symbol},
             text=[_hover(section, c) for c in candidates],
-            hovertemplate="%{text}<br>%{x:.4s} MACs<extra></extra>",
+            hovertemplate=f"%{{text}}<br>%{{x:.4s}} {section.axis.label}<extra></extra>",
         )
 
 
 def _front(figure: go.Figure, section: Section) -> None:
-    points = [point for run in section.runs for point in run.summary.front]
-    points.sort(key=lambda point: (point.macs, -point.predicted_accuracy))
+    points = [(point.costs[section.axis.name], point) for run in section.runs for point in run.summary.front]
+    points.sort(key=lambda point: (point[0], -point[1].predicted_accuracy))
     best, front = -np.inf, []
-    for point in points:  # of several runs together
+    for cost, point in points:  # of several runs together
         if point.predicted_accuracy > best:
             best = point.predicted_accuracy
-            front.append(point)
+            front.append((cost, best))
     if front:
         figure.add_scatter(
-            x=[point.macs for point in front],
-            y=[point.predicted_accuracy for point in front],
+            x=[cost for cost, _ in front],
+            y=[accuracy for _, accuracy in front],
             mode="lines",
             name="front",
             line={"color": GREY, "width": 2, "shape": "hv", "dash": "dot"},
-            hovertemplate="predicted %{y:.3f}<br>%{x:.4s} MACs<extra>front</extra>",
+            hovertemplate=f"predicted %{{y:.3f}}<br>%{{x:.4s}} {section.axis.label}<extra>front</extra>",
         )
 
 
@@ -118,35 +119,35 @@ def _answers(figure: go.Figure, section: Section) -> None:
     answers = [(run, answer) for run in section.runs for answer in run.answers]
     if answers:
         figure.add_scatter(
-            x=[answer["macs"] for _, answer in answers],
+            x=[answer["costs"].get(section.axis.name) for _, answer in answers],
             y=[answer["predicted_accuracy"] for _, answer in answers],
             error_y={"array": [answer["predicted_std"] for _, answer in answers], "thickness": 1, "width": 3},
             mode="markers",
             name="answer",
             marker={"color": ANSWER, "size": 11, "symbol": "star"},
             text=[escaped(run.summary.constraint) for run, _ in answers],
-            hovertemplate="predicted %{y:.3f}<br>%{x:.4s} MACs<br>%{text}<extra>answer</extra>",
+            hovertemplate=f"predicted %{{y:.3f}}<br>%{{x:.4s}} {section.axis.label}<br>%{{text}}<extra>answer</extra>",
         )
 
 
 def front_of_searches(sweep: Sweep) -> go.Figure:
-    """The best pair of every search of a sweep over its MACs, and the front of them."""
-    figure = _figure(380)
-    front = sorted((row.best.macs, row.accuracy) for row in sweep.rows if sweep.on_front(row))
+    """The best pair of every search of a sweep over its cost, and the front of them."""
+    figure, axis = _figure(380), COSTS[sweep.axis]
+    front = sorted((row.best.costs[axis.name], row.accuracy) for row in sweep.rows if sweep.on_front(row))
     line = {"color": GREY, "width": 2, "shape": "hv", "dash": "dot"}
     figure.add_scatter(x=[m for m, _ in front], y=[a for _, a in front], mode="lines", name="front", line=line)
     above, below = zip(*(_spread(row) for row in sweep.rows), strict=True)
     figure.add_scatter(
-        x=[row.best.macs for row in sweep.rows],
+        x=[row.best.costs.get(axis.name) for row in sweep.rows],
         y=[row.accuracy for row in sweep.rows],
         error_y={"array": above, "arrayminus": below, "thickness": 1, "width": 3},
         mode="markers",
         name="best pair",
         marker={"color": ANSWER, "size": 10, "symbol": "star"},
         text=[f"{escaped(row.name)}<br>{escaped(recipe_line(row.best.recipe))}" for row in sweep.rows],
-        hovertemplate="predicted %{y:.3f}<br>%{x:.4s} MACs<br>%{text}<extra></extra>",
+        hovertemplate=f"predicted %{{y:.3f}}<br>%{{x:.4s}} {axis.label}<br>%{{text}}<extra></extra>",
     )
-    figure.update_xaxes(title="MACs", tickformat="~s")
+    figure.update_xaxes(title=axis.label, tickformat="~s")
     figure.update_yaxes(title="predicted accuracy")
     return figure
 

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from nars.costs.constraint import short_number
+from nars.costs.table import COSTS, cell, known
 from nars.files import write_whole
 from nars.reporting.facts.describe import (
     architecture_strip,
@@ -56,7 +56,7 @@ def html_of(sections: Sequence[Section], *, title: str | None = None, sweep: Swe
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "short": short_number,
+        "cell": cell,
         "shown": shown,
         "duration": duration,
         "limits": limits,
@@ -69,6 +69,8 @@ def html_of(sections: Sequence[Section], *, title: str | None = None, sweep: Swe
         sections=sections,
         damaged=list(dict.fromkeys(line for section in sections for line in section.study.damaged)),
         sweep=sweep,
+        labels={name: cost.label for name, cost in COSTS.items()},
+        known=known,
         answers=[row for section in sections for run in section.runs for row in answer_rows(run, section, sections)],
         runs=[run for section in sections for run in section.runs],
         trust=trust_sentences,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from nars.costs.table import DEFAULT_AXIS
 from nars.files import write_whole
 from nars.reporting.facts.sections import sections_of
 from nars.reporting.facts.sweeps import Sweep
@@ -22,5 +23,7 @@ def write_sweep_page(sweep: Sweep, folder: Path) -> Path | None:
         write_report([path])
         study = read_study(path)
         sections += sections_of(replace(study, runs=tuple(run for run in study.runs if run.folder in answers)))
-    write_whole(folder / REPORT, html_of(sections, title=f"Sweep of {len(answers)} searches", sweep=sweep))
+    axes = {section.axis.name for section in sections}
+    shown = replace(sweep, axis=axes.pop() if len(axes) == 1 else DEFAULT_AXIS)
+    write_whole(folder / REPORT, html_of(sections, title=f"Sweep of {len(answers)} searches", sweep=shown))
     return folder / REPORT

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nars.console import open_console
-from nars.costs.constraint import short_number
+from nars.costs.table import COSTS, cell
 from nars.errors import UserError
 from nars.reporting.facts.describe import architecture_strip, recipe_line
 from nars.reporting.facts.sweeps import Sweep, sweep_of
@@ -59,12 +59,13 @@ def _table(sweep: Sweep) -> Table:
         table.add_column("seeds", justify="right")
     title = "predicted" if sweep.predicted else "accuracy"
     table.add_column(f"{title}, median" if sweep.seeds else title, justify="right")
-    for name in ("MACs", "params"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in sweep.costs:
+        table.add_column(COSTS[name].label, justify="right", no_wrap=True)
     table.add_column("stages (width x depth) and recipe" + (", of the best seed" if sweep.seeds else ""))
     for row in sweep.rows:
         best = row.best
         words = Text(architecture_strip(best.architecture) + "\n" + recipe_line(best.recipe))
         seeds = [str(len(row.results))] if sweep.seeds else []
-        table.add_row(Text(row.name), *seeds, row.words, short_number(best.macs), short_number(best.params), words)
+        costs = [cell(best.costs, name) for name in sweep.costs]
+        table.add_row(Text(row.name), *seeds, row.words, *costs, words)
     return table

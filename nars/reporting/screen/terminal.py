@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nars.costs.constraint import short_number
+from nars.costs.table import COSTS, cell, in_words, known
 from nars.reporting.facts.describe import architecture_strip, differences, duration, limits, recipe_line
 from nars.reporting.facts.trust import trust_sentences
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
@@ -66,13 +66,14 @@ def _shown(value: float | None) -> str:
 def print_plan(console: Console, plan: "Plan") -> None:
     """What a dry run says: the candidates of the next round, and how long it and the rounds after it would take."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("candidate", "MACs", "params", "training"):
+    costs = known(*(job.costs for job in plan.jobs))
+    for name in ("candidate", *(COSTS[name].label for name in costs), "training"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("stages (width x depth) and recipe")
     for job in plan.jobs:
         words = Text(architecture_strip(job.architecture) + "\n" + recipe_line(job.recipe))
         takes = "reused" if job.key in plan.known else duration(plan.seconds(job))
-        table.add_row(job.candidate.name, short_number(job.macs), short_number(job.params), takes, words)
+        table.add_row(job.candidate.name, *(cell(job.costs, name) for name in costs), takes, words)
     console.print(table)
     new = [plan.seconds(job) for job in plan.jobs if job.key not in plan.known]
     lines = [
@@ -94,8 +95,8 @@ def print_answer_line(console: Console, run: Run) -> None:
     best, work = run.answers[0], run.summary.work
     trained = f" (trained {work.trained}, reused {work.reused})" if work else ""
     console.print(
-        f"{limits(run.summary.constraint)}: predicted {predicted(best)}, {short_number(best['macs'])} MACs, "
-        f"{short_number(best['params'])} params{trained}: {run.answer_file(1)}",
+        f"{limits(run.summary.constraint)}: predicted {predicted(best)}, {in_words(best['costs'])}"
+        f"{trained}: {run.answer_file(1)}",
         soft_wrap=True,
     )
 
@@ -122,7 +123,8 @@ def _answers(run: Run) -> Table:
     counted = f", {classes:,} classes" if classes else ""
     title = f"Best architecture-recipe pairs {limits(run.summary.constraint)}{counted}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("#", "predicted", "MACs", "params"):
+    costs = known(*(answer["costs"] for answer in run.answers))
+    for name in ("#", "predicted", *(COSTS[name].label for name in costs)):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("stages (width x depth) and recipe, differences", overflow="fold")
     best = run.answers[0]
@@ -131,5 +133,5 @@ def _answers(run: Run) -> Table:
             words = Text(architecture_strip(answer["architecture"]) + "\n" + recipe_line(answer["recipe"]))
         else:
             words = Text(", ".join(differences(answer, best)), no_wrap=True, overflow="ellipsis")
-        table.add_row(str(rank), predicted(answer), short_number(answer["macs"]), short_number(answer["params"]), words)
+        table.add_row(str(rank), predicted(answer), *(cell(answer["costs"], name) for name in costs), words)
     return table

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from nars.costs.table import flattened
 from nars.reporting.tracking.notices import Notices
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
 from nars.settings import LoggerSettings, SearchSettings
@@ -62,7 +63,7 @@ class SearchTracking:
         self.run.tables({"candidates": _candidate_rows(history), "answers": answers})
         work = {} if summary.work is None else scalars(summary.work.model_dump())
         agreement = {f"held_out/{key}": value for key, value in summary.held_out_ranking.model_dump().items()}
-        self.run.summarise({key: best[key] for key in ("predicted_accuracy", "predicted_std", "macs", "params")})
+        self.run.summarise({key: best[key] for key in ("predicted_accuracy", "predicted_std")} | best["costs"])
         self.run.summarise(work | agreement | {"early_stop_epoch": summary.early_stop.epoch})
         self.run.use(f"records-{self.study.name}", "records", [self.study / "records.jsonl"])
         self.run.use(encoder.stem, "encoder", [encoder])
@@ -99,9 +100,8 @@ def _candidate_rows(history: History) -> list[dict]:
             "status": record.status,
             "accuracy": None if record.status == "failed" else record.accuracy_at(history.epoch),
             "predicted_accuracy": None if r.predicted is None else float(r.predicted[i]),
-            "macs": record.macs,
-            "params": record.params,
         }
+        | record.costs
         | candidate_scalars(record.candidate.to_dict())
         for r in history.rounds
         for i, record in enumerate(r.records)
@@ -110,4 +110,4 @@ def _candidate_rows(history: History) -> list[dict]:
 
 def _flat(answer: Mapping) -> dict:
     values = {key: value for key, value in answer.items() if key not in ("architecture", "recipe")}
-    return values | candidate_scalars(answer)
+    return flattened(values) | candidate_scalars(answer)

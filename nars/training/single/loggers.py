@@ -58,7 +58,7 @@ def open_loggers(job) -> Iterator[list[Logger]]:
         job_type="candidate",
         config=flat_config(job),
     ) as run:
-        run.summarise({"macs": job.macs, "params": job.params, "predicted_accuracy": job.predicted_accuracy})
+        run.summarise(job.costs | {"predicted_accuracy": job.predicted_accuracy})
         yield [*loggers, WandbLogger(run)]
 
 

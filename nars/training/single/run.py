@@ -59,8 +59,7 @@ def run_training(
         epochs=job.epochs,
         status="diverged" if module.diverged else "finished",
         accuracies=tuple(module.accuracies),
-        macs=job.macs,
-        params=job.params,
+        costs=job.costs,
         seconds=round(seconds, 3),
         versions={"torch": torch.__version__.split("+")[0]},
     )

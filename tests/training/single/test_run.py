@@ -43,7 +43,7 @@ def test_a_small_network_learns_the_digits(make_job, tmp_path, optimizer, ema):
     assert told == list(enumerate(record.accuracies, start=1))
     lines = [json.loads(line) for line in (tmp_path / "epochs.jsonl").read_text().splitlines()]
     assert lines == [{"epoch": epoch, "accuracy": value} for epoch, value in told]
-    assert (record.key, record.seed, record.macs, record.params) == (job.key, job.seed, job.macs, job.params)
+    assert (record.key, record.seed, record.costs) == (job.key, job.seed, job.costs)
     assert record.candidate == job.candidate
     assert record.training == job.training
     assert 0 < record.seconds < 300
