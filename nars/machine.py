@@ -24,4 +24,4 @@ def limit_threads(processes: int = 1) -> None:
     threads = max(1, min(torch.get_num_threads(), cores() // processes))
     torch.set_num_threads(threads)
     if processes > 1:
-        os.environ["OMP_NUM_THREADS"] = str(threads)  # for the others, which Lightning starts
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # for the others, which the first one starts

@@ -115,9 +115,9 @@ def bare(job: TrainingJob) -> tuple[float, nn.Module]:
     network.train()
     for step, (images, labels) in enumerate(itertools.islice(batches(loader), steps), start=1):
         images, labels = normalise(images.to(device)), labels.to(device)
-        images = images.contiguous(memory_format=torch.channels_last)
         if mix is not None:
             images, labels = mix(images, labels)
+        images = images.contiguous(memory_format=torch.channels_last)
         with half:
             loss = functional.cross_entropy(network(images), labels)
         optimizer.zero_grad()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from nars.candidates import load_architecture, load_candidate, predicted_accuracy
@@ -34,7 +35,7 @@ from nars.training.job import (
 )
 from nars.training.single.loggers import open_loggers, wandb_run
 from nars.training.single.run import run_training
-from nars.training.weights.accuracy import measure_accuracy, outputs_of_classes
+from nars.training.weights.accuracy import outputs_of_classes, validation_accuracy
 from nars.training.weights.card import WEIGHTS, make_card, read_card, remove_card, write_card
 from nars.training.weights.files import load_weights
 from nars.wandb_run import WandbRun
@@ -90,7 +91,7 @@ def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: 
     if not (settings.resume and best.exists()):  # the state's parts go together
         remove_checkpoint(job.folder)
     limit_threads(job.trainer.devices)
-    with open_loggers(job) as loggers:
+    with open_loggers(job) as loggers, _gpu_memory_said():
         notices.say_problem()
         record, _ = run_training(job, on_epoch=lines, best_weights=best, loggers=loggers)
         if record.status == "finished":
@@ -100,6 +101,19 @@ def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: 
             write_card(weights, card)
             _track_weights(wandb_run(loggers), Path(settings.candidate), weights, card)
     return record
+
+
+@contextmanager
+def _gpu_memory_said() -> Iterator[None]:
+    """Too small a memory of the GPU is one line."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        reason = str(error).partition(". ")[0]
+        raise UserError(
+            f"out of GPU memory ({reason}); lower protocol.batch_size (the learning rate follows), use "
+            "trainer.precision=bf16-mixed, or share batches between more trainer.devices"
+        ) from None
 
 
 @contextmanager
@@ -157,16 +171,14 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
     side = card.get("image_size") or image_size(architecture, settings.protocol)
     network = network_of(architecture, num_classes=num_outputs)
     load_weights(network, path)
-    loader = data.val_loader(
-        image_size=side, batch_size=settings.protocol.batch_size, workers=settings.trainer.loader_workers
-    )
     limit_threads()
-    accuracy = measure_accuracy(
+    accuracy = validation_accuracy(
+        data,
         network,
-        loader,
-        normalise=data.normalise(),
+        image_size=side,
+        batch_size=settings.protocol.batch_size,
         outputs=outputs,
-        accelerator=settings.trainer.accelerator,
+        trainer=settings.trainer,
     )
     costs = costs_of(architecture, num_classes=num_outputs)
     console.print(_accuracy_line(vars(accuracy)), soft_wrap=True)

@@ -86,7 +86,9 @@ class Loader(DataLoader):
     """A DataLoader of a BatchDataset. A UserError in a worker arrives as raised there, in one line: torch would wrap
     its message in the worker's traceback."""
 
-    def __init__(self, dataset: BatchDataset, *, sampler: Sampler, batch_size: int, workers: int, drop_last: bool):
+    def __init__(
+        self, dataset: BatchDataset, *, sampler: Sampler, batch_size: int, workers: int, drop_last: bool, pinned: bool
+    ):
         super().__init__(
             dataset,
             sampler=sampler,
@@ -94,6 +96,7 @@ class Loader(DataLoader):
             drop_last=drop_last,
             num_workers=workers,
             persistent_workers=workers > 0,
+            pin_memory=pinned,
             collate_fn=_as_it_is,
             generator=torch.Generator().manual_seed(0),  # else every epoch would advance torch's global generator
         )
@@ -171,27 +174,42 @@ class ImageData(ABC):
         workers: int = 0,
         rank: int = 0,
         world: int = 1,
+        pinned: bool = False,
     ) -> DataLoader:
         """Shuffled batches; the last, partial one is dropped unless it is the only one.
 
         `augmentation` is none, standard, autoaugment or randaugment. `loader.sampler.set_epoch(e)` chooses the epoch.
         Process `rank` of `world` gets its share of every batch; `batch_size` is that of all together, a multiple of
-        `world`.
+        `world`. `pinned` batches lie in memory from which a GPU copies them while it computes.
         """
         assert batch_size % world == 0
         dataset = self.train_set(image_size=image_size, augmentation=augmentation)
         drop_last = len(dataset) >= batch_size
         left_over = len(dataset) % batch_size if drop_last and world > 1 else 0  # else some would have a batch more
         sampler = EpochSampler(len(dataset), seed=seed, used=len(dataset) - left_over, rank=rank, world=world)
-        return Loader(dataset, sampler=sampler, batch_size=batch_size // world, workers=workers, drop_last=drop_last)
+        return Loader(
+            dataset,
+            sampler=sampler,
+            batch_size=batch_size // world,
+            workers=workers,
+            drop_last=drop_last,
+            pinned=pinned,
+        )
 
     def val_loader(
-        self, *, image_size: int, batch_size: int, workers: int = 0, rank: int = 0, world: int = 1
+        self,
+        *,
+        image_size: int,
+        batch_size: int,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        pinned: bool = False,
     ) -> DataLoader:
         """All validation images in order, or the share of process `rank` of `world`: none twice, none missing."""
         dataset = self.val_set(image_size=image_size)
         sampler = OrderedSampler(dataset, rank=rank, world=world)
-        return Loader(dataset, sampler=sampler, batch_size=batch_size, workers=workers, drop_last=False)
+        return Loader(dataset, sampler=sampler, batch_size=batch_size, workers=workers, drop_last=False, pinned=pinned)
 
 
 def check_augmentation(augmentation: str, offered: Sequence[str], *, name: str) -> None:

@@ -75,7 +75,8 @@ class ProtocolSettings(Settings):
 
 
 class TrainerSettings(Settings):
-    """Where and in which precision a training runs (group `trainer`); the precision is part of a record's key.
+    """Where and in which precision a training runs (group `trainer`); the precision is part of a record's key,
+    and `16-mixed` needs a GPU.
 
     Several `devices` (`train.py` only) share every batch by DDP; they are part of the key too, because batch norm sees
     each device's part alone, or the whole batch with `sync_batchnorm` (GPUs only).

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pytorch_lightning as pl
 import torch
-from timm.utils import ModelEmaV3
 from torch import distributed, nn
 from torchvision.transforms import v2
 
 from nars.settings import ProtocolSettings
 from nars.spaces.recipe import Recipe
+from nars.training.single.averaging import WeightAverage
 from nars.training.single.losses import training_loss
 from nars.training.single.optimization import build_optimizer, lr_factor
 
@@ -58,7 +58,7 @@ class CandidateModule(pl.LightningModule):
         self.mixing = mixing(recipe, num_classes=num_classes)
         # Warm-up (ours): without it, the EMA of a short training is still mostly its untrained start. The decay after n
         # steps is at most 1 - (1 + n)^(-2/3): 0.9998 is reached after 350,000 steps, 0.99985 after 540,000.
-        self.ema = ModelEmaV3(network, decay=protocol.ema_decay, use_warmup=True) if recipe.ema else None
+        self.ema = WeightAverage(network, decay=protocol.ema_decay, use_warmup=True) if recipe.ema else None
         if self.ema is not None:
             self.ema.requires_grad_(False)  # else DDP would wait for its gradients
         self.accuracies: list[float] = []
@@ -80,6 +80,8 @@ class CandidateModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         if self.teacher is not None:
             self.teacher.network.to(self.device)
+        if self.ema is not None:
+            self.ema.follow(self.network)
 
     def on_train_epoch_start(self) -> None:
         # All that is random inside an epoch (dropout, stochastic depth, mixup) follows from (seed, epoch, rank).
@@ -92,9 +94,9 @@ class CandidateModule(pl.LightningModule):
 
     def training_step(self, batch, batch_index: int) -> torch.Tensor:
         images, labels = batch
-        images = images.contiguous(memory_format=torch.channels_last)
         if self.mixing is not None:
             images, labels = self.mixing(images, labels)
+        images = images.contiguous(memory_format=torch.channels_last)  # last: what mixes need not keep it
         loss = training_loss(
             self.network(images),
             labels,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from timm.layers import convert_sync_batchnorm
@@ -20,6 +21,7 @@ from nars.errors import UserError
 from nars.networks.architectures import architecture_of, image_size, network_of
 from nars.records import Record
 from nars.spaces.recipe import Recipe
+from nars.training.devices import check_precision, device_of
 from nars.training.job import TeacherJob, TrainingJob, checkpoint_path
 from nars.training.single.checkpoint import AtomicCheckpointIO, BestWeights, EpochCheckpoint, find_checkpoint
 from nars.training.single.environment import without_launchers
@@ -124,7 +126,7 @@ def _loaders(job: TrainingJob, data: ImageData, side: int, part: Part) -> tuple[
     batch_size, workers, devices = job.protocol.batch_size, job.trainer.loader_workers, job.trainer.devices
     if batch_size % devices:
         raise UserError(f"protocol.batch_size={batch_size} is not a multiple of trainer.devices={devices}; change one")
-    mine = {"rank": part.rank, "world": part.world_size}
+    mine = {"rank": part.rank, "world": part.world_size, "pinned": device_of(job.trainer.accelerator).type == "cuda"}
     train = data.train_loader(
         image_size=side,
         batch_size=batch_size,
@@ -149,9 +151,11 @@ def _trainer(module: CandidateModule, job: TrainingJob, part: Part, callbacks: l
             accelerator=settings.accelerator,
             devices=settings.devices,
             num_nodes=1,
-            strategy="ddp" if settings.devices > 1 else "auto",
+            # Every process validates with the first one's buffers (`share_buffers`), and until then needs its own only.
+            strategy=DDPStrategy(broadcast_buffers=False) if settings.devices > 1 else "auto",
             use_distributed_sampler=False,  # the loaders know their part
             precision=settings.precision,
+            benchmark=True,  # cuDNN's fastest algorithms: all batches have one shape
             logger=loggers or False,
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO(), OurProcesses(part)],
@@ -165,6 +169,7 @@ def _trainer(module: CandidateModule, job: TrainingJob, part: Part, callbacks: l
         )
     except MisconfigurationException as error:  # a device that is not there
         raise UserError(f"trainer: {str(error).partition(chr(10))[0]}") from None
+    check_precision(settings.precision, trainer.strategy.root_device)
     if trainer.world_size != settings.devices:
         raise UserError(
             f"trainer.devices={settings.devices}, but {trainer.world_size} processes would train; each would see its "
@@ -185,3 +190,4 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore", module="lightning_fabric")
     warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")  # DDP, of 1x1 kernels

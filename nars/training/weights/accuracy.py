@@ -7,7 +7,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from nars.data import ImageData
 from nars.errors import UserError
+from nars.settings import TrainerSettings
+from nars.training.devices import autocast, device_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,22 +24,54 @@ class Accuracy:
 
 @torch.inference_mode()
 def measure_accuracy(
-    network: nn.Module, loader: DataLoader, *, normalise: nn.Module, outputs: Sequence[int], accelerator: str = "auto"
+    network: nn.Module,
+    loader: DataLoader,
+    *,
+    normalise: nn.Module,
+    outputs: Sequence[int],
+    accelerator: str = "auto",
+    precision: str = "32-true",
 ) -> Accuracy:
-    """Accuracy of `network` on the images of `loader`, normalised, whose class i is the output `outputs[i]`."""
-    device = torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    """Accuracy of `network` on the images of `loader`, normalised, whose class i is the output `outputs[i]`.
+
+    Computed in `precision`, as `trainer.precision` names it, on one device: files of weights are measured once, while
+    what a training validates after every epoch is shared between its devices.
+    """
+    device = device_of(accelerator)
     network = network.eval().to(device, memory_format=torch.channels_last)
     normalise = normalise.to(device)
     output_of = torch.tensor(outputs, device=device)
     first = five = images = 0
     for batch, labels in loader:
-        logits = network(normalise(batch.to(device)).contiguous(memory_format=torch.channels_last))
-        ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
+        inputs = normalise(batch.to(device, non_blocking=True)).contiguous(memory_format=torch.channels_last)
+        with autocast(precision, device):
+            logits = network(inputs)
+        ranked = logits.float().topk(min(5, logits.shape[1]), dim=1).indices
         right = ranked == output_of[labels.to(device)][:, None]
         first += int(right[:, 0].sum())
         five += int(right.sum())
         images += len(labels)
     return Accuracy(top1=first / images, top5=five / images, images=images)
+
+
+def validation_accuracy(
+    data: ImageData,
+    network: nn.Module,
+    *,
+    image_size: int,
+    batch_size: int,
+    outputs: Sequence[int],
+    trainer: TrainerSettings,
+) -> Accuracy:
+    """`measure_accuracy` on the validation images of `data`, by the means of `trainer`."""
+    loader = data.val_loader(
+        image_size=image_size,
+        batch_size=batch_size,
+        workers=trainer.loader_workers,
+        pinned=device_of(trainer.accelerator).type == "cuda",
+    )
+    means = {"accelerator": trainer.accelerator, "precision": trainer.precision}
+    return measure_accuracy(network, loader, normalise=data.normalise(), outputs=outputs, **means)
 
 
 def outputs_of_classes(classes: Sequence[str], trained: Sequence[str] | None, *, num_outputs: int) -> list[int]:

@@ -13,7 +13,7 @@ from nars.files import write_whole
 from nars.networks.architectures import architecture_of, image_size, network_of
 from nars.records import Record
 from nars.training.job import TrainingJob
-from nars.training.weights.accuracy import measure_accuracy
+from nars.training.weights.accuracy import validation_accuracy
 from nars.training.weights.files import load_weights
 
 WEIGHTS = "weights.safetensors"
@@ -37,13 +37,13 @@ def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) 
     side = image_size(architecture, job.protocol)
     network = network_of(architecture, num_classes=data.num_classes)
     load_weights(network, weights)
-    loader = data.val_loader(image_size=side, batch_size=job.protocol.batch_size, workers=job.trainer.loader_workers)
-    accuracy = measure_accuracy(
+    accuracy = validation_accuracy(
+        data,
         network,
-        loader,
-        normalise=data.normalise(),
+        image_size=side,
+        batch_size=job.protocol.batch_size,
         outputs=range(data.num_classes),
-        accelerator=job.trainer.accelerator,
+        trainer=job.trainer,
     )
     return {
         **record.candidate.to_dict(),

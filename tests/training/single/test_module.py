@@ -104,6 +104,23 @@ def test_images_and_labels_are_mixed_with_weights_of_the_recipe_s_beta_distribut
     assert kstest(weights, beta(2 * alpha, 2 * alpha).cdf).pvalue < 1e-4
 
 
+class Colours(nn.Module):
+    """Mixes nothing, but gives images back in PyTorch's own order, as mixing on GPUs does."""
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same."""
+        return images.clone(memory_format=torch.contiguous_format), labels
+
+
+@pytest.mark.parametrize("mixes", [True, False])
+def test_the_network_gets_its_images_with_channels_last(module_of, mixes):
+    probe = Probe()
+    module = module_of(probe, recipe={"mixup": 0.2})
+    module.mixing = Colours() if mixes else None
+    module.training_step((torch.rand(4, 3, 5, 5), torch.tensor([0, 1, 2, 0])), 0)
+    assert probe.seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
 def test_nothing_is_mixed_where_the_recipe_does_not_ask_for_it(module_of):
     probe, images = Probe(), torch.rand(4, 3, 2, 2)
     module_of(probe).training_step((images, torch.tensor([0, 1, 2, 0])), 0)

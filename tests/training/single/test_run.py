@@ -4,14 +4,18 @@ import json
 
 import pytest
 import torch
+from torch import distributed, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nars.data import open_data
+from nars.errors import UserError
 from nars.networks.architectures import image_size
 from nars.settings import DigitsSettings, ProtocolSettings, Recipe, TrainerSettings
 from nars.spaces.architecture import Architecture
 from nars.training.job import training_identity
 from nars.training.single.optimization import base_lr, lr_factor
-from nars.training.single.run import run_training
+from nars.training.single.processes import Part
+from nars.training.single.run import _loaders, _trainer, run_training
 
 
 def accuracy(network: torch.nn.Module, side: int = 32) -> float:
@@ -183,3 +187,64 @@ def test_what_decides_a_training_is_in_its_identity_and_the_epochs_are_not():
     assert identity() != identity(data=other)
     for key, value in {"batch_size": 32, "lr_decay": 0.9, "image_scale": 0.5, "augmentation": "none"}.items():
         assert identity() != identity(protocol=protocol.model_copy(update={key: value}))
+
+
+def test_half_precision_on_a_cpu_is_refused_before_anything_is_trained(make_job, tmp_path):
+    """Lightning would train in bfloat16, and the record would say 16-mixed."""
+    for accelerator in ("cpu", *(() if torch.cuda.is_available() else ("auto",))):
+        trainer = TrainerSettings(accelerator=accelerator, precision="16-mixed", checkpoint_every=0)
+        with pytest.raises(UserError, match=r"^trainer.precision=16-mixed needs a GPU"):
+            run_training(make_job(tmp_path, trainer=trainer))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_trained_and_validated_in_bfloat16_is_so(make_job, tmp_path):
+    dtypes = {True: set(), False: set()}
+    hook = nn.modules.module.register_module_forward_hook(
+        lambda layer, _, out: dtypes[layer.training].add(out.dtype) if isinstance(layer, nn.Linear) else None
+    )
+    try:
+        run_training(make_job(tmp_path, trainer=TrainerSettings(accelerator="cpu", precision="bf16-mixed")))
+    finally:
+        hook.remove()
+    assert dtypes == {True: {torch.bfloat16}, False: {torch.bfloat16}}
+
+
+def test_a_gpu_gets_pinned_batches_and_its_fastest_convolutions(make_job, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    data = open_data(DigitsSettings(name="digits"))
+    for accelerator, pinned in (("auto", True), ("gpu", True), ("cpu", False)):
+        job = make_job(tmp_path, trainer=TrainerSettings(accelerator=accelerator))
+        assert [loader.pin_memory for loader in _loaders(job, data, 32, Part())] == [pinned, pinned]
+    monkeypatch.undo()
+    torch.backends.cudnn.benchmark = False
+    run_training(make_job(tmp_path))
+    assert torch.backends.cudnn.benchmark
+
+
+def test_several_processes_do_not_send_their_buffers_in_every_step(make_job, tmp_path):
+    """One of them here, in a group of its own: what DDP is asked for is in the module that it wraps."""
+    _, module = run_training(make_job(tmp_path))
+    job = make_job(tmp_path, trainer=TrainerSettings(accelerator="cpu", devices=2))
+    strategy = _trainer(module, job, Part(world_size=2, port=1), [], []).strategy
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        assert not strategy._setup_model(nn.BatchNorm2d(2)).will_sync_module_buffers()
+    finally:
+        distributed.destroy_process_group()
+
+
+def test_out_of_gpu_memory_comes_out_as_it_is(make_job, tmp_path):
+    """So that who runs many trainings can tell it from what is worth another try."""
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def fail(*_) -> None:
+        raise error
+
+    hook = register_optimizer_step_post_hook(fail)
+    try:
+        with pytest.raises(torch.OutOfMemoryError) as raised:
+            run_training(make_job(tmp_path))
+    finally:
+        hook.remove()
+    assert raised.value is error

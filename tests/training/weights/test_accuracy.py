@@ -33,6 +33,25 @@ def test_first_and_first_five_guesses_are_counted():
     assert accuracy == Accuracy(top1=1 / 4, top5=1.0, images=4)
 
 
+class Listens(Ranks):
+    """Keeps the precision in which it computes."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """See Ranks."""
+        self.computed = (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
+        return super().forward(images)
+
+
+def test_networks_are_measured_in_the_precision_of_trainings():
+    for precision, dtype in (("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)):
+        network = Listens(3)
+        accuracy = measure_accuracy(network, batches([0, 1, 2, 2]), outputs=range(3), precision=precision, **HERE)
+        assert network.computed == dtype
+        assert accuracy.top1 == 1 / 4
+    with pytest.raises(UserError, match="16-mixed needs a GPU"):
+        measure_accuracy(Ranks(3), batches([0, 1, 2, 2]), outputs=range(3), precision="16-mixed", **HERE)
+
+
 def test_classes_go_by_name():
     outputs = outputs_of_classes(["c", "a"], ["a", "b", "c"], num_outputs=3)
     assert outputs == [2, 0]
