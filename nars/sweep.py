@@ -16,7 +16,7 @@ from nars.configuration import one_line_errors, return_to_start, user_errors
 from nars.errors import UserError
 from nars.files import new_folder
 from nars.shell import literal
-from nars.streams import complain, end_if_reader_is_gone, prepare_streams
+from nars.streams import complain, end_if_reader_is_gone
 from nars.study.outcomes import Outcome, Result, forget_outcomes, outcome_files, write_outcome
 
 
@@ -30,11 +30,12 @@ def run_job(job: Callable[[], Result | None]) -> float | None:
             return_to_start()
             result = job()
         return result.accuracy if result else None
-    prepare_streams()  # a launcher's process is another one
+    from nars.console import open_console
+
     return_to_start()
     hydra = HydraConfig.get()
     number, overrides = int(hydra.job.num), tuple(hydra.overrides.task)
-    print(f"job {number}: {shlex.join(overrides)}", flush=True)
+    open_console().print(f"job {number}: {shlex.join(overrides)}", soft_wrap=True)
     outcome = Outcome(number=number, overrides=overrides, error="it did not end: stopped, or its process was lost")
     write_outcome(Path(hydra.sweep.dir), outcome)  # for the case that it is
     result, error = _caught(job)

@@ -41,7 +41,7 @@ ALLOWED = {
     "reporting/tracking": FACTS | {"wandb_run"},
     "overrides": LOW | {"shell"},
     "configuration": LOW | {"overrides", "streams"},
-    "sweep": LOW | {"configuration", "shell", "streams", "study", "reporting/screen"},
+    "sweep": LOW | {"configuration", "console", "shell", "streams", "study", "reporting/screen"},
 }
 ALLOWED["problem"] = LOW | {"spaces", "costs", "data", "search", "study"}
 ALLOWED["methods"] = ONE_TRAINING | {"leases", "problem", "study", "search", "predictor", "seeds", "training"}

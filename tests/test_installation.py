@@ -70,3 +70,12 @@ def test_candidates_configurations_and_reports_work_from_any_folder(installed, t
     done = run(installed, "-m", "nars.reporting", study, "--output", tmp_path / "report.html")
     assert (done.returncode, done.stdout) == (0, f"written: {tmp_path / 'report.html'}\n"), done.stderr
     assert "<table" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_an_installed_copy_has_not_the_commit_of_the_project_around_it(installed):
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org"]
+    for arguments in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "--message=theirs"]):
+        subprocess.run([*git, *arguments], cwd=installed.parent, check=True)
+    done = run(installed, "-c", "from nars.study.provenance import git_commit; print(git_commit())")
+    assert done.stdout == "None\n", done.stderr

@@ -21,15 +21,19 @@ def command_line() -> str:
 @cache
 def git_commit() -> str | None:
     """The commit of this code, with `+changes` if tracked files differ from it; None outside a git clone."""
-    here = Path(__file__).parent
+    here = Path(__file__)
     try:
-        commit, changes = (
-            subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        _, commit, changes = (
+            subprocess.run(["git", *arguments], cwd=here.parent, capture_output=True, text=True, check=True).stdout
+            for arguments in (
+                ["ls-files", "--error-unmatch", here.name],  # an installed copy may lie in another project's clone
+                ["rev-parse", "HEAD"],
+                ["status", "--porcelain", "--untracked-files=no"],
+            )
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return commit + ("+changes" if changes else "")
+    return commit.strip() + ("+changes" if changes else "")
 
 
 @cache
