@@ -1,6 +1,7 @@
 """Candidates by name: files that people write, networks of timm, and what is said of wrong ones."""
 
 import pytest
+import torch
 import yaml
 from omegaconf import OmegaConf
 
@@ -8,6 +9,8 @@ from nars.candidates import load_architecture, load_candidate, predicted_accurac
 from nars.errors import UserError
 from nars.files import NumberLoader
 from nars.networks.architectures import architecture_of
+from nars.networks.timm_models import build_timm_network
+from nars.settings import Recipe
 from nars.training.weights.card import read_card, write_card
 
 RECIPE = {"lr": 0.03, "optimizer": "sgd", "weight_decay": 1e-5}
@@ -82,3 +85,24 @@ def test_a_wrong_name_of_timm_is_one_line_that_says_what_there_is(name, words):
             wrong()
         assert words in str(error.value)
         assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "recipe", "words"),
+    [
+        (
+            "mobilenetv5_300m_enc",
+            10,
+            {},
+            "timm:mobilenetv5_300m_enc has no classifier, so it cannot tell 10 classes apart",
+        ),
+        ("vgg11", 10, {"stochastic_depth": 0.1}, "timm:vgg11 has no stochastic depth; set recipe.stochastic_depth=0.0"),
+        ("test_resnet", -1, {}, "timm:test_resnet cannot be built with -1 classes (RuntimeError: "),
+    ],
+)
+def test_a_network_that_timm_cannot_build_is_one_line(name, classes, recipe, words):
+    architecture = architecture_of({"timm": name, "resolution": 224})
+    with pytest.raises(UserError) as error, torch.device("meta"):
+        build_timm_network(architecture, num_classes=classes, recipe=Recipe.model_construct(**RECIPE | recipe))
+    assert str(error.value).startswith(words)
+    assert len(str(error.value).splitlines()) == 1

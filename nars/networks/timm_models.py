@@ -49,7 +49,7 @@ def build_timm_network(architecture: TimmArchitecture, *, num_classes: int, reci
     name = architecture.timm
     paths = {"drop_path_rate": recipe.stochastic_depth} if recipe and recipe.stochastic_depth else {}
     try:
-        return timm.create_model(name, num_classes=num_classes, drop_rate=recipe.dropout if recipe else 0.0, **paths)
+        network = timm.create_model(name, num_classes=num_classes, drop_rate=recipe.dropout if recipe else 0.0, **paths)
     except NOT_BUILT as error:
         if "drop_path_rate" in str(error):
             raise UserError(f"timm:{name} has no stochastic depth; set recipe.stochastic_depth=0.0") from None
@@ -57,6 +57,9 @@ def build_timm_network(architecture: TimmArchitecture, *, num_classes: int, reci
         raise UserError(
             f"timm:{name} cannot be built with {num_classes} classes ({reason}); try another model"
         ) from None
+    if getattr(network, "num_classes", None) != num_classes:  # an encoder that others build upon
+        raise UserError(f"timm:{name} has no classifier, so it cannot tell {num_classes} classes apart; take another")
+    return network
 
 
 def measured_costs(network: nn.Module, side: int) -> dict[str, float]:
@@ -71,7 +74,7 @@ def measured_costs(network: nn.Module, side: int) -> dict[str, float]:
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counted:
             network.eval()(torch.zeros(1, 3, side, side))
-    except (AssertionError, RuntimeError) as error:
+    except NOT_BUILT as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
             f"the network does not take images of {side} px ({reason}); change protocol.image_scale (1.0 is the size "
