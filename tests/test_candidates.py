@@ -97,7 +97,12 @@ def test_a_wrong_name_of_timm_is_one_line_that_says_what_there_is(name, words):
             "timm:mobilenetv5_300m_enc has no classifier, so it cannot tell 10 classes apart",
         ),
         ("vgg11", 10, {"stochastic_depth": 0.1}, "timm:vgg11 has no stochastic depth; set recipe.stochastic_depth=0.0"),
-        ("test_resnet", -1, {}, "timm:test_resnet cannot be built with -1 classes (RuntimeError: "),
+        (
+            "test_resnet",
+            10**18,
+            {},
+            "timm:test_resnet cannot be built with 1000000000000000000 classes (RuntimeError: ",
+        ),
     ],
 )
 def test_a_network_that_timm_cannot_build_is_one_line(name, classes, recipe, words):
