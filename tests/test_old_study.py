@@ -31,6 +31,8 @@ SEARCH = [
     "predictor.encoder_hidden=32",
     "predictor.head_hidden=32",
     "protocol.epochs=3",
+    "protocol.steps_per_epoch=40",
+    "strategy.batch=12",
     "strategy.early_stop_correlation=0.3",
     "executor.workers=1",
     "logger=none",
@@ -60,7 +62,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize(("study", "records"), [("study", 8), ("trained", 1)])
+@pytest.mark.parametrize(("study", "records"), [("study", 24), ("trained", 1)])
 def test_records_are_found_under_their_keys(study, records, tiny_joint):
     ledger = Ledger(OLD / study / "records.jsonl")
     assert len(ledger) == records
