@@ -12,6 +12,7 @@ from nars.candidates import load_architecture, load_candidate, predicted_accurac
 from nars.costs.table import gathered, in_words
 from nars.data import ImageData, open_data
 from nars.data.folder import open_whole_folder
+from nars.data.names import beside
 from nars.errors import UserError
 from nars.files import digest, write_whole
 from nars.machine import limit_threads
@@ -261,7 +262,9 @@ def _teacher_job(teacher: TeacherSettings, data: ImageData) -> TeacherJob | None
     if card is None and teacher.candidate is None:
         raise UserError(f"teacher.weights={path} has no card.yaml beside it: say whose they are: teacher.candidate=...")
     if card is not None and card["classes"] != list(data.class_names):
-        raise UserError(f"teacher.weights={path}: trained on other classes than data has")
+        new = [name for name in data.class_names if name not in card["classes"]]
+        which = f": {beside(new[0], card['classes'])} is new to them" if new else ""
+        raise UserError(f"teacher.weights={path}: trained on other classes than data has{which}")
     architecture = card["architecture"] if card is not None else load_architecture(teacher.candidate)
     return TeacherJob(architecture=architecture, weights=str(path), share=teacher.share)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nars.data.files import ImageFiles
-from nars.data.names import difference, nearly, shown
+from nars.data.names import beside, shown
 from nars.data.splits import hold_out, val_total
 from nars.data.walk import Walk
 from nars.errors import UserError
@@ -53,12 +53,8 @@ def _check_same_classes(root: Path, classes: list[str], val_root: Path, val_clas
     ):
         if not missing:
             continue
-        other, name, alike = val_root if there == root else root, shown(missing[0]), nearly(missing[0], held)
-        but = ""
-        if alike is not None:
-            name, but = ascii(missing[0]), f", which holds {alike!a}: they differ {difference(missing[0], alike)}"
+        other, name = val_root if there == root else root, beside(missing[0], held)
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(
-            f"data.val_root: class {name}{more} of {other} is not in {there}{but}; "
-            f"both must hold the same class folders"
+            f"data.val_root: class {name}{more} of {other} is not in {there}; both must hold the same class folders"
         )

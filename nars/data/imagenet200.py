@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import PositiveInt
 
 from nars.data.files import ImageFiles
+from nars.data.names import beside
 from nars.data.splits import hold_out, shuffled
 from nars.data.walk import Walk
 from nars.errors import UserError
@@ -117,10 +118,12 @@ def _images_of(split: Split, path: Path, root: Path, available: list[str], walk:
     """The images of the split's classes; UserError if it names classes or images that are not there."""
     absent = sorted(set(split.val) - set(available))
     images = {} if absent else walk.images(root, sorted(split.val), where="data.root", at_least=2)
-    absent = absent or sorted(_flat(split) - {name for names in images.values() for name in names})
+    there = available if absent else [name for names in images.values() for name in names]
+    absent = absent or sorted(_flat(split) - set(there))
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise UserError(
-            f"data.split_file: {path} names {absent[0]}{more}, not in {root}; check data.root, or {_REDRAW}"
+            f"data.split_file: {path} names {beside(absent[0], there)}{more}, not in {root}; "
+            f"check data.root, or {_REDRAW}"
         )
     return images

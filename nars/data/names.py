@@ -24,6 +24,12 @@ def nearly(name: str, among: Iterable[str]) -> str | None:
     return next((other for other in among if _seen(other).casefold() == _seen(name).casefold()), None)
 
 
+def beside(name: str, among: Iterable[str]) -> str:
+    """A name that is none of `among`, with the one that it can be taken for, if there is such a one."""
+    alike = nearly(name, among)
+    return shown(name) if alike is None else f"{name!a} (there is {alike!a}, which differs {difference(name, alike)})"
+
+
 def difference(one: str, other: str) -> str:
     """In which respect two names differ that look alike."""
     for what, form in _FORMS.items():
@@ -49,7 +55,7 @@ def _seen(name: str) -> str:
 
 
 _FORMS = {
-    "in their Unicode normal form": _composed,
+    "in Unicode normal form": _composed,
     "in spaces": _spaced,
     "in characters that take no room": _taking_room,
     "in capital letters": str.casefold,

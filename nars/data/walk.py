@@ -20,8 +20,8 @@ PART_NAMES = {"train", "training", "val", "valid", "validation", "test"}
 SYSTEM_NAMES = {
     *("@eadir", "@tmp", "@sharebin", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "~snapshot"),
     *("__macosx", "network trash folder", "temporary items", "icon\r"),
-    *("$recycle.bin", "recycler", "recycled", "system volume information", "found.000"),
-    *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "lost+found", "__pycache__"),
+    *("$recycle.bin", "system volume information", "found.000", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"),
+    *("desktop.ini", "lost+found", "__pycache__"),
 }
 SHOWN = 8  # kinds of files that are named
 

@@ -7,7 +7,8 @@ import pytest
 from nars.data import open_data
 from nars.data.names import difference, first_alike, nearly, shown
 from nars.errors import UserError
-from nars.settings import FolderSettings
+from nars.settings import FolderSettings, ImagenetSubsetSettings
+from nars.training.weights.accuracy import outputs_of_classes
 
 COMPOSED, DECOMPOSED = "caf\xe9", "cafe\u0301"
 
@@ -15,7 +16,7 @@ COMPOSED, DECOMPOSED = "caf\xe9", "cafe\u0301"
 @pytest.mark.parametrize(
     ("one", "other", "how"),
     [
-        (COMPOSED, DECOMPOSED, "in their Unicode normal form"),
+        (COMPOSED, DECOMPOSED, "in Unicode normal form"),
         ("cat", "cat ", "in spaces"),
         ("black cat", "black\xa0cat", "in spaces"),
         ("cat", "c\u200bat", "in characters that take no room"),
@@ -50,22 +51,38 @@ def test_train_and_val_folders_with_names_that_look_the_same(make_images, tmp_pa
     train = make_images(tmp_path / "train", {COMPOSED: 2, "dog": 2})
     val = make_images(tmp_path / "val", {DECOMPOSED: 2, "dog": 2})
     assert error_of(root=str(train), val_root=str(val)) == (
-        f"data.val_root: class 'cafe\\u0301' of {val} is not in {train}, which holds 'caf\\xe9': they differ "
-        "in their Unicode normal form; both must hold the same class folders"
+        f"data.val_root: class 'cafe\\u0301' (there is 'caf\\xe9', which differs in Unicode normal form) of {val} "
+        f"is not in {train}; both must hold the same class folders"
     )
     shutil.move(val / DECOMPOSED, val / COMPOSED)
     shutil.move(val / "dog", val / "dog ")
-    assert "class 'dog ' of" in error_of(root=str(train), val_root=str(val))
-    assert "which holds 'dog': they differ in spaces;" in error_of(root=str(train), val_root=str(val))
+    assert "class 'dog ' (there is 'dog', which differs in spaces) of" in error_of(root=str(train), val_root=str(val))
     shutil.move(val / "dog ", val / "Dog")
-    assert "they differ in capital letters;" in error_of(root=str(train), val_root=str(val))
+    message = error_of(root=str(train), val_root=str(val))
+    assert "class 'Dog' (there is 'dog', which differs in capital letters) of" in message
+
+
+def test_weights_and_split_files_of_names_that_look_the_same(make_images, tmp_path):
+    with pytest.raises(
+        UserError, match=r"class 'cafe\\u0301' \(there is 'caf\\xe9', which differs in Unicode normal form\)"
+    ):
+        outputs_of_classes(["dog", DECOMPOSED], ["dog", COMPOSED], num_outputs=2)
+    root = make_images(tmp_path / "images", {COMPOSED: 3, "dog": 3})
+    given = {"name": "imagenet200", "root": str(root), "num_classes": 2, "val_images": 2}
+    settings = ImagenetSubsetSettings(**given, split_file=str(tmp_path / "split.json"))
+    open_data(settings)
+    shutil.move(root / COMPOSED, root / DECOMPOSED)
+    with pytest.raises(
+        UserError, match=r"names 'caf\\xe9' \(there is 'cafe\\u0301', which differs in Unicode normal form\)"
+    ):
+        open_data(settings)
 
 
 def test_two_classes_that_look_the_same_are_refused(make_images, tmp_path):
     make_images(tmp_path, {COMPOSED: 2, DECOMPOSED: 2, "dog": 2})
     assert error_of(root=str(tmp_path)) == (
         f"data.root: {tmp_path} holds class folders that look the same, 'cafe\\u0301' and 'caf\\xe9', which differ "
-        "in their Unicode normal form; merge them or rename one"
+        "in Unicode normal form; merge them or rename one"
     )
     shutil.rmtree(tmp_path / DECOMPOSED)
     make_images(tmp_path, {"Dog": 2, "d og": 2})

@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from nars.data import ImageData
+from nars.data.names import beside
 from nars.errors import UserError
 from nars.settings import TrainerSettings
 from nars.training.devices import autocast, device_of
@@ -87,7 +88,7 @@ def outputs_of_classes(classes: Sequence[str], trained: Sequence[str] | None, *,
     unknown = [name for name in classes if name not in index]
     if unknown:
         raise UserError(
-            f"data: class {unknown[0]} ({len(unknown)} such) is none of the {len(trained)} that the weights were "
-            f"trained on ({', '.join(trained[:3])}, ...)"
+            f"data: class {beside(unknown[0], trained)} ({len(unknown)} such) is none of the {len(trained)} that the "
+            f"weights were trained on ({', '.join(trained[:3])}, ...)"
         )
     return [index[name] for name in classes]
