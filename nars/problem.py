@@ -1,5 +1,6 @@
 """The question of a search: which architecture-recipe pair is best within the limits?"""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +65,12 @@ class Problem:
     def costs(self) -> tuple[str, ...]:
         """Names of the costs that are priced."""
         return self.constraint.names
+
+    @property
+    def noise_level(self) -> float:
+        """The accuracy that a network which has learnt nothing hardly exceeds: chance, and three standard errors."""
+        chance = 1 / self.data.num_classes
+        return chance + 3 * math.sqrt(chance * (1 - chance) / self.data.val_size)
 
     @property
     def axis(self) -> int:

@@ -177,6 +177,7 @@ class NarsMethod:
             fits,
             s.strategy,
             epochs=s.protocol.epochs,
+            noise_level=self.problem.noise_level,
             on_round=after,
         )
 

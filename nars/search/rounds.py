@@ -11,7 +11,7 @@ import numpy as np
 
 from nars.errors import UserError
 from nars.records import Record
-from nars.search.early_stop import correlation_by_epoch, early_stop_epoch, kendall_tau, spearman
+from nars.search.early_stop import EarlyStop, early_stop, kendall_tau, spearman
 from nars.search.strategies import Scorer, Strategy
 from nars.settings import RoundsSettings
 from nars.spaces.candidate import Candidate, JointSpace
@@ -39,11 +39,15 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """All rounds. `epoch` is the one whose accuracies the predictor learns: where trainings after round one stop."""
+    """All rounds, and where trainings after round one stop."""
 
     rounds: tuple[Round, ...]
-    epoch: int
-    correlations: tuple[float | None, ...]  # round one: accuracy after each epoch against the final one
+    early_stop: EarlyStop
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose accuracies the predictor learns: where trainings after round one stop."""
+        return self.early_stop.epoch
 
     def chosen(self) -> tuple[np.ndarray, np.ndarray]:
         """Points (n, d) of all rounds and accuracies (n,) after `epoch`: 0 where training diverged, nan where it
@@ -83,15 +87,17 @@ def run_rounds(
     settings: RoundsSettings,
     *,
     epochs: int,
+    noise_level: float,
     on_round: Callable[[Round, History], None],
 ) -> History:
     """Train `settings.rounds` batches that `strategy` chooses; leaves `predictor` fitted to all of them.
 
-    Every batch but the first is predicted before it is trained. `on_round` is called after each round. Everything
+    Every batch but the first is predicted before it is trained. `noise_level` is the accuracy that a network which has
+    learnt nothing hardly exceeds. `on_round` is called after each round. Everything
     follows from the arguments and the records, so a second call with the same ledger goes the same way. UserError if
     no training of a round gave a result.
     """
-    history = History(rounds=(), epoch=epochs, correlations=())
+    history = History(rounds=(), early_stop=EarlyStop(epoch=epochs))
     points, accuracies = np.empty((0, len(space)), dtype=np.int16), np.empty(0)
     for number in range(1, settings.rounds + 1):
         batch = strategy.choose(settings.batch, points, accuracies)
@@ -101,7 +107,7 @@ def run_rounds(
         predicted = predictor.predict(space.encode(batch)) if history.rounds else None
         records = _train(space, batch, evaluate, history.epoch, title)
         done = Round(number=number, points=batch, records=records, predicted=predicted, epochs=history.epoch)
-        history = _extended(history, done, settings)
+        history = _extended(history, done, settings, noise_level=noise_level)
         points, accuracies = history.chosen()
         known = np.isfinite(accuracies)
         predictor.fit(space.encode(points[known]), accuracies[known])
@@ -123,16 +129,16 @@ def _train(space: JointSpace, points: np.ndarray, evaluate: Evaluate, epochs: in
     return records
 
 
-def _extended(history: History, done: Round, settings: RoundsSettings) -> History:
+def _extended(history: History, done: Round, settings: RoundsSettings, *, noise_level: float) -> History:
     rounds = (*history.rounds, done)
     if done.number > 1:
-        return History(rounds=rounds, epoch=history.epoch, correlations=history.correlations)
-    curves = [r.accuracies for r in done.records if len(r.accuracies) >= done.epochs]
-    if len(curves) < 2:
-        return History(rounds=rounds, epoch=done.epochs, correlations=())
-    correlations = correlation_by_epoch(np.array([curve[: done.epochs] for curve in curves]))
-    epoch = early_stop_epoch(correlations, settings.early_stop_correlation)
-    return History(rounds=rounds, epoch=epoch, correlations=tuple(correlations))
+        return History(rounds=rounds, early_stop=history.early_stop)
+    curves = [r.accuracies[: done.epochs] for r in done.records if len(r.accuracies) >= done.epochs]
+    curves = np.array(curves).reshape(len(curves), done.epochs)
+    stop = early_stop(
+        curves, settings.early_stop_correlation, fewest=settings.early_stop_candidates, noise_level=noise_level
+    )
+    return History(rounds=rounds, early_stop=stop)
 
 
 def rank_agreement(predicted: np.ndarray, measured: np.ndarray) -> dict:

@@ -97,6 +97,9 @@ class RoundsSettings(Settings):
     """What all strategies share: rounds of choose, train and refit the predictor, then evolution on the predictor.
 
     `cost_axis` is the cost over which candidates are spread and fronts drawn (macs: paper).
+
+    Trainings after round one stop where `early_stop_candidates` or more of it are ranked as at the end from then on,
+    with a correlation of at least `early_stop_correlation` (0.92: paper; the number of candidates: ours).
     """
 
     pool_size: PositiveInt = 20_000
@@ -105,6 +108,7 @@ class RoundsSettings(Settings):
     rounds: PositiveInt = 4
     batch: Annotated[int, Field(ge=2)] = 48
     early_stop_correlation: Annotated[float, Field(gt=-1, le=1)] = 0.92
+    early_stop_candidates: Annotated[int, Field(ge=2)] = 12
     answers: PositiveInt = 5
 
 

@@ -47,10 +47,12 @@ class RoundSummary(Summary):
 
 
 class EarlyStop(Summary):
-    """The epoch after which trainings stop, and round one's rank correlation with the end after each epoch."""
+    """The epoch after which trainings stop, round one's rank correlation with the end after each epoch, and, where
+    trainings run to the end, why."""
 
     epoch: int
     correlation_by_epoch: tuple[float | None, ...]
+    why_not: str | None = None
 
 
 class Work(Summary):
@@ -143,7 +145,11 @@ def findings_of(
             "failure": next((record.reason for record in records if record.status == "failed"), None),
             "diverged": statuses.count("diverged"),
         },
-        "early_stop": {"epoch": history.epoch, "correlation_by_epoch": list(history.correlations)},
+        "early_stop": {
+            "epoch": history.epoch,
+            "correlation_by_epoch": list(history.early_stop.correlations),
+            "why_not": history.early_stop.why_not,
+        },
         "held_out_ranking": rank_agreement(*history.held_out()),
         "rounds": [_round(r, history.epoch) for r in history.rounds],
         "generations": [dict(generation) for generation in generations],

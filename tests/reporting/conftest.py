@@ -118,6 +118,7 @@ class StudyMaker:
             self.predictor,
             s.strategy,
             epochs=s.protocol.epochs,
+            noise_level=0.0,
             on_round=lambda done, history: write_unfinished(self.answer_folder, self.summary(history)),
         )
 

@@ -3,25 +3,62 @@
 import numpy as np
 import pytest
 
-from nars.search.early_stop import correlation_by_epoch, early_stop_epoch, kendall_tau, spearman
+from nars.search.early_stop import correlation_by_epoch, early_stop, kendall_tau, spearman
+
+
+def curves_with(agreeing, *, n=24, seed=0):
+    """Curves (n, epochs) that rank as the last epoch does where `agreeing` says so, and at random elsewhere."""
+    rng = np.random.default_rng(seed)
+    final = rng.permutation(n) / n
+    columns = [final if agrees else rng.permutation(n) / n for agrees in agreeing]
+    return 0.2 + 0.5 * np.stack(columns, axis=1)
 
 
 @pytest.mark.parametrize(
-    ("correlations", "threshold", "epoch"),
+    ("agreeing", "epoch"),
     [
-        ([0.1, 0.5, 0.93, 0.8, 1.0], 0.92, 3),  # the first that reaches it, though a later one falls again
-        ([0.92, 1.0], 0.92, 1),
-        ([0.9199, 0.92, 1.0], 0.92, 2),
-        ([0.1, 0.2, 0.3], 0.92, 3),
-        ([None, None, 1.0], 0.92, 3),
-        ([None, None, None], 0.92, 3),
-        ([None, 0.95, 1.0], 0.92, 2),
-        ([-1.0, -0.5, 1.0], -0.9, 2),
-        ([1.0], 0.92, 1),
+        ([False, False, True, True, True], 3),
+        ([True, False, True, True], 3),  # an agreement that does not last is none
+        ([True, True, True], 1),
+        ([False, True, True], 2),
     ],
 )
-def test_the_first_epoch_that_reaches_the_threshold(correlations, threshold, epoch):
-    assert early_stop_epoch(correlations, threshold) == epoch
+def test_the_first_epoch_from_which_on_the_ranking_stays(agreeing, epoch):
+    stop = early_stop(curves_with(agreeing), 0.92, fewest=12, noise_level=0.15)
+    assert (stop.epoch, stop.why_not) == (epoch, None)
+    assert stop.correlations == tuple(correlation_by_epoch(curves_with(agreeing)))
+
+
+@pytest.mark.parametrize("agreeing", [[False, False, True], [True, False, True], [True]])
+def test_without_an_earlier_epoch_trainings_run_to_the_end_and_say_so(agreeing):
+    stop = early_stop(curves_with(agreeing), 0.92, fewest=12, noise_level=0.15)
+    assert stop.epoch == len(agreeing)
+    assert stop.why_not == "no earlier epoch ranks the candidates as the last one does"
+
+
+def test_a_threshold_of_the_correlation_itself_is_reached():
+    curves = curves_with([False, True])
+    curves[:, 0] = curves[:, 1]
+    curves[[0, 1], 0] = curves[[1, 0], 0]  # two change places
+    (almost, _) = correlation_by_epoch(curves)
+    assert early_stop(curves, almost, fewest=12, noise_level=0.0).epoch == 1
+    assert early_stop(curves, almost + 1e-6, fewest=12, noise_level=0.0).epoch == 2
+
+
+@pytest.mark.parametrize("n", [1, 4, 11])
+def test_few_candidates_tell_nothing(n):
+    stop = early_stop(curves_with([True, True, True], n=n), 0.92, fewest=12, noise_level=0.0)
+    assert (stop.epoch, stop.correlations) == (3, ())
+    assert stop.why_not == f"{n} candidates are too few to tell where (12 are needed)"
+    assert early_stop(curves_with([True, True, True], n=12), 0.92, fewest=12, noise_level=0.0).epoch == 1
+
+
+def test_a_ranking_of_networks_that_have_learnt_nothing_is_none():
+    curves = curves_with([True, True, True])
+    curves[:, 0] /= 10  # the ranking stays
+    assert early_stop(curves, 0.92, fewest=12, noise_level=0.1).epoch == 2
+    stop = early_stop(curves, 0.92, fewest=12, noise_level=0.9)
+    assert (stop.epoch, stop.why_not) == (3, "half are at chance")
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -37,14 +74,14 @@ def test_an_epoch_whose_ranking_was_planted_is_found(seed):
     correlations = correlation_by_epoch(curves)
     assert len(correlations) == epochs
     assert correlations[-1] == pytest.approx(1)
-    assert early_stop_epoch(correlations, 0.92) == settled
+    assert early_stop(curves, 0.92, fewest=12, noise_level=0.0).epoch == settled
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_equal_rankings_with_ties_reach_a_correlation_of_1(seed):
     accuracies = np.random.default_rng(seed).integers(300, 360, size=48) / 360
     curves = np.stack([accuracies / 2, accuracies, accuracies], axis=1)
-    assert early_stop_epoch(correlation_by_epoch(curves), 1.0) == 1
+    assert early_stop(curves, 1.0, fewest=12, noise_level=0.0).epoch == 1
 
 
 @pytest.mark.parametrize("statistic", [spearman, kendall_tau])

@@ -93,7 +93,7 @@ def search(space, pool, evaluate, predictor=None, *, on_round=lambda done, histo
     chosen = NarsSettings(**({"name": "nars", "choose": "best_per_bin", "rounds": 4, "batch": 16} | settings))
     predictor = predictor or Ridge()
     strategy = Nars(chosen, space, Pool(*pool), predictor, seed=0)
-    return run_rounds(space, strategy, evaluate, predictor, chosen, epochs=EPOCHS, on_round=on_round)
+    return run_rounds(space, strategy, evaluate, predictor, chosen, epochs=EPOCHS, noise_level=0.0, on_round=on_round)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -120,7 +120,7 @@ def test_laws_of_rounds(tiny_joint, pool, seed):
     history = search(tiny_joint, pool, evaluate, on_round=lambda done, history: told.append((done, history)))
     settled = 1 + seed % EPOCHS
     assert history.epoch == settled
-    assert len(history.correlations) == EPOCHS
+    assert len(history.early_stop.correlations) == EPOCHS
     assert [r.number for r in history.rounds] == [1, 2, 3, 4]
     assert [r.epochs for r in history.rounds] == [EPOCHS, settled, settled, settled]
     assert evaluate.asked == [(16, e, f"round {i} of 4") for i, e in enumerate([EPOCHS] + 3 * [settled], start=1)]
@@ -146,7 +146,7 @@ def test_a_second_call_goes_the_same_way(tiny_joint, pool, seed):
     histories.append(search(tiny_joint, pool, shuffled))
     for other in histories[1:]:
         assert other.epoch == histories[0].epoch
-        assert other.correlations == histories[0].correlations
+        assert other.early_stop.correlations == histories[0].early_stop.correlations
         for mine, theirs in zip(histories[0].rounds, other.rounds, strict=True):
             np.testing.assert_array_equal(mine.points, theirs.points)
             assert mine.records == theirs.records
@@ -176,24 +176,24 @@ def test_records_of_longer_trainings_are_compared_at_the_same_age(tiny_joint, po
 def test_failed_trainings_teach_nothing_and_diverged_ones_count_zero(tiny_joint, pool):
     evaluate = Planted(tiny_joint, 5, settled=2, failing=lambda i: i % 4 == 0, diverging=lambda i: i % 4 == 1)
     predictor = Ridge()
-    history = search(tiny_joint, pool, evaluate, predictor)
+    history = search(tiny_joint, pool, evaluate, predictor, batch=32)
     assert history.epoch == 2
-    assert predictor.rows == [12, 24, 36, 48]
+    assert predictor.rows == [24, 48, 72, 96]
     x, y = history.usable()
-    assert len(x) == len(y) == 48
-    assert (y == 0).sum() == 16
-    assert len(history.held_out()[0]) == 36
-    assert len(set(evaluate.names)) == 64  # a failed candidate is not chosen again in this run
+    assert len(x) == len(y) == 96
+    assert (y == 0).sum() == 32
+    assert len(history.held_out()[0]) == 72
+    assert len(set(evaluate.names)) == 128  # a failed candidate is not chosen again in this run
     statuses = [record.status for r in history.rounds for record in r.records]
-    assert [statuses.count(s) for s in ("failed", "diverged", "finished")] == [16, 16, 32]
+    assert [statuses.count(s) for s in ("failed", "diverged", "finished")] == [32, 32, 64]
 
 
 def test_diverged_trainings_do_not_decide_where_to_stop(tiny_joint, pool):
-    with_some = search(tiny_joint, pool, Planted(tiny_joint, 5, settled=3, diverging=lambda i: i % 2 == 0))
+    with_some = search(tiny_joint, pool, Planted(tiny_joint, 5, settled=3, diverging=lambda i: i % 2 == 0), batch=32)
     assert with_some.epoch == 3
     only_one = search(tiny_joint, pool, Planted(tiny_joint, 5, settled=3, diverging=lambda i: 0 < i < 16))
     assert only_one.epoch == EPOCHS
-    assert only_one.correlations == ()
+    assert only_one.early_stop.why_not == "1 candidates are too few to tell where (12 are needed)"
 
 
 @pytest.mark.parametrize(("first", "title"), [(0, "round 1 of 4"), (16, "round 2 of 4")])

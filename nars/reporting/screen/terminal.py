@@ -12,6 +12,7 @@ from rich.text import Text
 from nars.costs.table import COSTS, cell, in_words, known
 from nars.reporting.facts.describe import architecture_strip, differences, duration, limits, recipe_line
 from nars.reporting.facts.trust import trust_sentences
+from nars.search.early_stop import EarlyStop
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
 from nars.shell import command, override
 from nars.study.answers import Run
@@ -45,12 +46,19 @@ def print_round(console: Console, done: Round, history: History) -> None:
             f"  predicted before training: Kendall tau {_shown(agreement['kendall_tau'])}, "
             f"mean error {agreement['mean_absolute_error']:.3f}"
         )
-    elif history.correlations:
-        shown = ", ".join(_shown(c) for c in history.correlations)
-        console.print(
-            f"  rank correlation with the final accuracy by epoch: {shown} -> later trainings stop at epoch "
-            f"{history.epoch}"
-        )
+    elif done.number == 1:
+        _print_early_stop(console, history.early_stop)
+
+
+def _print_early_stop(console: Console, stop: EarlyStop) -> None:
+    """Where later trainings stop, or why they run to the end."""
+    if stop.correlations:
+        shown = ", ".join(map(_shown, stop.correlations))
+        console.print(f"  rank correlation with the final accuracy by epoch: {shown}")
+    if stop.why_not is None:
+        console.print(f"  later trainings stop at epoch {stop.epoch}")
+    else:
+        console.print(f"  later trainings run to the end: {stop.why_not}")
 
 
 def _column(pairs: Sequence[tuple[float, float]]):
