@@ -11,17 +11,21 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, MissingMandatoryValue, OmegaConfBaseException
 
+from nars.costs.table import LIMITED
 from nars.errors import UserError, disk_error
 from nars.files import CONF
 from nars.overrides import with_texts_quoted
-from nars.settings import RecipeOverrides, Settings, SettingsType, parse
+from nars.settings import CostLimits, RecipeOverrides, Settings, SettingsType, parse
 from nars.streams import complain, end_if_reader_is_gone, run_and_exit
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # for Hydra's own folders; ours are settings
-# For conf/train.yaml, so that recipe.lr=... may be given; Hydra refuses keys that a configuration does not have.
+OmegaConf.register_new_resolver("limited_costs", lambda: ", ".join(LIMITED), replace=True)  # for help
+# All keys of a recipe and all limits, null, so that files in conf/ name only what they set: Hydra refuses keys that a
+# configuration does not have.
 ConfigStore.instance().store(name="recipe_keys", package="recipe", node=dict.fromkeys(RecipeOverrides.model_fields))
+ConfigStore.instance().store(name="cost_limits", node=dict.fromkeys(CostLimits.model_fields))
 # Presets of launchers are meant to have the names of their plugins. Here, because processes of joblib warn too.
 warnings.filterwarnings("ignore", message=r"\s*'hydra/(launcher|sweeper)/.*' is validated against ConfigStore")
 
@@ -52,7 +56,8 @@ def user_errors() -> Iterator[None]:
             raise
         raise disk_error(error) from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError("; ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip())) from None
+        words = "; ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip())
+        raise UserError(_unknown_key(error) or words) from None
     except RuntimeError as error:
         unknown = str(error).partition("Unknown plugin class : ")[2]
         if not unknown:
@@ -93,6 +98,14 @@ def one_line_errors() -> Iterator[None]:
             raise
         complain("\nstopped; all that was finished is kept, the same command goes on from here")
         sys.exit(143 if terminated else 130)
+
+
+def _unknown_key(error: Exception) -> str | None:
+    """What to say of a key that a configuration does not have; None of any other error."""
+    cause = error.__cause__
+    if not (isinstance(cause, ConfigAttributeError) and cause.parent_node):
+        return None
+    return f"{cause.full_key}: unknown key; allowed: {', '.join(key for key in cause.parent_node if key != 'hydra')}"
 
 
 def _missing_option(error: MissingConfigException) -> str:

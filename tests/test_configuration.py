@@ -12,9 +12,11 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from nars.candidates import load_candidate
-from nars.configuration import run_script, settings_from
+from nars.configuration import run_script, settings_from, user_errors
+from nars.costs.table import LIMITED
 from nars.errors import UserError
 from nars.settings import (
+    CostLimits,
     PrepareSettings,
     PretrainScriptSettings,
     Recipe,
@@ -148,6 +150,32 @@ def test_constraints_are_what_their_names_say(option):
 def test_a_constraint_of_another_kind_replaces_the_default_one():
     limits = settings_of("search", "constraint=params_9m").constraint
     assert (limits.max_macs, limits.max_params) == (None, 9e6)
+
+
+def test_every_cost_can_be_limited_whatever_the_files_name():
+    """Hydra refuses keys that a configuration does not have."""
+    given = {f"{end}_{name}": value for name in LIMITED for end, value in (("min", 1e6), ("max", 9e8))}
+    places = ("constraint", "strategy.window")
+    overrides = [f"{place}.{key}={value}" for place in places for key, value in given.items()]
+    settings = settings_of("search", *overrides)
+    for limits in (settings.constraint, settings.strategy.window):
+        assert limits.limited == LIMITED
+        assert {key: getattr(limits, key) for key in given} == given
+
+
+@pytest.mark.parametrize(
+    ("override", "allowed"),
+    [
+        ("constraint.max_mac=1", ", ".join([*CostLimits.model_fields, "num_classes"])),
+        ("sed=1", "search_space, recipe_space, constraint"),
+    ],
+)
+def test_an_unknown_key_is_named_with_those_allowed(override, allowed):
+    with pytest.raises(UserError) as error, user_errors():
+        settings_of("search", override)
+    key = override.partition("=")[0]
+    assert str(error.value).startswith(f"{key}: unknown key; allowed: {allowed}")
+    assert "hydra" not in str(error.value)
 
 
 def test_the_paper_s_scale_is_one_option():

@@ -16,8 +16,10 @@ from rich.console import Console
 from nars.commands.train import evaluate_weights, train_candidate
 from nars.configuration import settings_from
 from nars.data import open_data
+from nars.networks.architectures import architecture_of, costs_of
 from nars.records import Ledger, training_key
 from nars.settings import SearchSettings, TrainSettings
+from nars.study.folder import read_study
 from nars.training.job import training_identity
 
 ROOT = Path(__file__).parents[1]
@@ -29,10 +31,13 @@ SEARCH = [
     "predictor.encoder_hidden=32",
     "predictor.head_hidden=32",
     "protocol.epochs=3",
+    "protocol.steps_per_epoch=40",
+    "strategy.batch=12",
     "strategy.early_stop_correlation=0.3",
     "executor.workers=1",
     "logger=none",
 ]
+CLASSES = {"study": 1000, "trained": 10}  # that costs count: a search those of ImageNet, a training its own
 TRAIN = ["protocol.epochs=2", "protocol.steps_per_epoch=60", "protocol.image_scale=0.75", "logger=none"]
 
 
@@ -57,7 +62,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize(("study", "records"), [("study", 8), ("trained", 1)])
+@pytest.mark.parametrize(("study", "records"), [("study", 24), ("trained", 1)])
 def test_records_are_found_under_their_keys(study, records, tiny_joint):
     ledger = Ledger(OLD / study / "records.jsonl")
     assert len(ledger) == records
@@ -65,6 +70,21 @@ def test_records_are_found_under_their_keys(study, records, tiny_joint):
         assert training_key(record.candidate, record.training, record.seed) == record.key
         assert tiny_joint.candidate(tiny_joint.locate_candidate(record.candidate)) == record.candidate
         assert record.accuracies
+        assert record.costs == costs_of(architecture_of(record.architecture), num_classes=CLASSES[study])
+
+
+def test_answers_and_summaries_are_read_with_their_costs():
+    [run] = read_study(OLD / "study").runs
+    summary = yaml.safe_load((run.folder / "search.yaml").read_text())
+    for rank, answer in enumerate(run.answers, start=1):
+        written = yaml.safe_load(run.answer_file(rank).read_text())
+        assert answer["costs"] == {"macs": written["macs"], "params": written["params"]}
+        assert answer["costs"] == costs_of(architecture_of(answer["architecture"]), num_classes=1000)
+    front = [(point["macs"], point["params"]) for point in summary["front"]]
+    assert [(point.costs["macs"], point.costs["params"]) for point in run.summary.front] == front
+    records = read_study(OLD / "study").records
+    for r in run.summary.rounds:
+        assert [c.costs for c in r.candidates] == [records[c.key].costs for c in r.candidates]
 
 
 @pytest.mark.parametrize(

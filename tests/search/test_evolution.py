@@ -76,7 +76,29 @@ def test_laws(seed):
     bests = [generation.best for generation in answer.history]
     assert bests == sorted(bests)
     assert bests[-1] == answer.scores[0] == max(score(np.array([np.frombuffer(p, np.int16) for p in scored])))
-    assert len(bests) <= SETTINGS.max_generations + 1
+    gains = np.diff(bests)
+    assert len(gains) <= SETTINGS.max_generations
+    stalled = [i for i in range(1, len(gains)) if (gains[i - 1 : i + 1] <= SETTINGS.min_gain).all()]  # patience is 2
+    assert stalled == [len(gains) - 1] or (stalled == [] and len(gains) == SETTINGS.max_generations)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_became_of_the_children_is_counted(seed):
+    space, score, feasible, seeds = random_problem(seed)
+    asked = []
+
+    def watched(points):
+        asked.append(feasible(points))
+        return asked[-1]
+
+    settings = SETTINGS.model_copy(update={"max_generations": 1, "children": 50})  # fewer are new: all are scored
+    answer = evolve(score, watched, space, settings, np.random.default_rng(seed), seeds)
+    first, second = answer.history
+    assert (first.infeasible, first.duplicates) == (0, 0)
+    made = first.size * settings.children * settings.attempts
+    assert second.duplicates == made - len(asked[-1]) > 0
+    assert second.infeasible == np.count_nonzero(~asked[-1]) > 0
+    assert first.evaluated + second.evaluated == answer.evaluated
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -174,7 +196,7 @@ def test_infeasible_constraint_fails_at_once_and_says_so():
 
 def test_scores_that_are_not_finite_are_named():
     space = space_of(3, 3)
-    with pytest.raises(UserError, match=r"the score of \d+ of \d+ points is not finite"):
+    with pytest.raises(UserError, match=r"the score of (\d+) of \1 points is not finite"):
         evolve(
             lambda p: np.full(len(p), np.nan),
             lambda p: np.ones(len(p), bool),

@@ -179,6 +179,16 @@ def test_a_pool_that_ends(name, pool):
     assert sorted(map(tuple, points.tolist())) == sorted(map(tuple, small.points.tolist()))
 
 
+def test_tpe_repeats_nothing_in_a_batch():
+    """Ten of 16 points are known: the six that are left are found, which it asks for again and again."""
+    space = Space("small", [Dimension(name=f"d{i}", choices=(1, 2, 3, 4)) for i in range(2)])
+    points = np.indices(space.sizes, dtype=np.int16).reshape(2, -1).T
+    pool = Pool(points[:0], np.empty(0))  # nothing to top up from
+    strategy = open_strategy(SETTINGS["tpe"], space, pool, feasible=lambda p: p[:, 0] >= 0, predictor=None, seed=0)
+    chosen = strategy.choose(6, points[:10], np.linspace(0, 1, 10))
+    assert sorted(map(tuple, chosen.tolist())) == sorted(map(tuple, points[10:].tolist()))
+
+
 def test_failed_trainings_have_no_children(pool):
     failing = range(0, 20, 2)
     points, _ = searched("evolution", pool, batches=[20, 30], failing=failing)
