@@ -20,6 +20,7 @@ from mutmut.utils.format_utils import get_mutant_name
 
 from experiments.tables import markdown_table, write_found
 
+MUTMUT = Path(sys.executable).with_name("mutmut")
 NOTICED = ("killed", "timeout", "segfault")
 
 
@@ -37,8 +38,7 @@ def statuses(path: Path) -> dict[str, str]:
 
 def show(name: str) -> str:
     """The lines that a mutant changes."""
-    command = [sys.executable, "-m", "mutmut", "show", name]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    shown = subprocess.run([MUTMUT, "show", name], capture_output=True, text=True, check=True).stdout.splitlines()
     return "\n".join(line for line in shown if line[:1] in "+-" and line[:3] not in ("+++", "---"))
 
 
@@ -53,11 +53,13 @@ def main() -> None:
     everything = {name: path for path in sorted(files) for name in mutants_of(path)}
     size = min(arguments.sample or len(everything), len(everything))
     drawn = random.Random(arguments.seed).sample(sorted(everything), size)
-    subprocess.run([sys.executable, "-m", "mutmut", "run", "--max-children", "1", *drawn], check=True)
+    subprocess.run([MUTMUT, "run", "--max-children", "1", *drawn], check=True)
     found = {}
     for path in files:
         found |= statuses(path)
     outcomes = {name: found[name] for name in drawn}
+    if stopped := sum(status.startswith(("not checked", "check was")) for status in outcomes.values()):
+        sys.exit(f"stopped before {stopped} of {size} mutants were tried")
     for name in sorted(drawn):
         if outcomes[name] not in NOTICED:
             print(f"\n{name}: {outcomes[name]}\n{show(name)}")
