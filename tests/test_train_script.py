@@ -21,6 +21,7 @@ from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nars.commands.train import evaluate_weights, train_candidate
 from nars.configuration import settings_from
@@ -362,6 +363,20 @@ def test_what_is_wrong_is_said_in_one_line(train, overrides, message):
         train("protocol.image_scale=0.25", *overrides)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_too_small_a_gpu_memory_is_one_line(train):
+    """PyTorch's error, raised in a step as it would be."""
+
+    def fail(*_) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1 GiB")
+
+    hook = register_optimizer_step_post_hook(fail)
+    try:
+        with pytest.raises(UserError, match=r"^out of GPU memory \(CUDA out of memory\); lower protocol.batch_size"):
+            train()
+    finally:
+        hook.remove()
 
 
 def test_train_names_what_is_wrong_with_a_candidate(candidate_file, train):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_only
 
 from nars.records import Record
 from nars.wandb_run import WandbRun, candidate_scalars, scalars
@@ -37,7 +36,6 @@ def flat_config(job) -> dict:
 @contextmanager
 def open_loggers(job) -> Iterator[list[Logger]]:
     """The loggers that `job.logger` asks for, of the first process of a training. A W&B run ends with the block."""
-    rank_zero_only.rank = 0  # Lightning guesses it when it is imported, and loggers of other processes are dumb
     folder = Path(job.folder)
     where = {"save_dir": folder.parent, "name": "", "version": folder.name}
     loggers: list[Logger] = []

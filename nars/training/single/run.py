@@ -143,7 +143,7 @@ def _trainer(module: CandidateModule, job: TrainingJob, part: Part, callbacks: l
 
     Neither ranks nor a state to go on from are looked for: the first are those of `part`, the second is the job's own.
     """
-    rank_zero_only.rank = part.rank  # Lightning guesses it when it is imported, and loggers go by it
+    rank_zero_only.rank = part.rank  # loggers go by it
     settings = job.trainer
     try:
         trainer = pl.Trainer(
