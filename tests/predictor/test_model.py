@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from nars.predictor.model import blend_share, folds, left_out
+from nars.predictor.model import AccuracyModel, blend_share, folds, left_out
+from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder
+from nars.predictor.process import GaussianProcess
+from nars.predictor.targets import Targets
 
 
 def test_the_share_goes_to_whichever_predicts_left_out_records_better():
@@ -33,3 +36,78 @@ def test_nothing_is_left_out_where_nothing_would_be_left(rows, members):
     assert (taken == 1).all()
     predicted = torch.randn(members, rows)
     torch.testing.assert_close(left_out(predicted, taken).float(), predicted.mean(dim=0))
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """Forty records of five columns, which a network of four members and a process predict."""
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.rand(40, 5, generator=g), torch.randn(40, generator=g, dtype=torch.float64)
+    network = AccuracyNetwork(Encoder(4, 3, 8, 4, generator=g), AccuracyHead(4, 6, 8, generator=g), inputs=3)
+    process = GaussianProcess.fitted(x, y, steps=5, generator=g)
+    return x, y, network, process
+
+
+def model(network, process):
+    return AccuracyModel(Targets(2), network=network, process=process)
+
+
+@torch.no_grad()
+def test_a_network_s_deviation_is_that_of_its_members_and_of_errors_on_records_left_out(parts):
+    x, y, network, _ = parts
+    alone, taken = model(network, None), folds(40, 4, generator=torch.Generator().manual_seed(1))
+    alone.calibrate(x, y, taken)
+    members = network(x).double()
+    errors = [y[i] - members[int(taken[i].argmin()), i] for i in range(40)]
+    residual = torch.stack(errors).square().mean().sqrt()
+    torch.testing.assert_close(alone.residual, residual)
+    torch.testing.assert_close(alone.mean(x, x), members.mean(dim=0))
+    variance = (members - members.mean(dim=0)).square().mean(dim=0) + residual**2
+    torch.testing.assert_close(alone.deviation(x, x), variance.sqrt())
+    draws = alone.draws(x, x, 200, generator=torch.Generator().manual_seed(2))
+    assert {tuple(row) for row in draws.tolist()} == {tuple(row) for row in members.tolist()}
+
+
+@torch.no_grad()
+def test_a_process_s_deviations_agree_with_errors_on_records_left_out(parts):
+    """Ten records that err as expected count beside the real ones, and one is lost for each column that was tuned."""
+    x, y, _, process = parts
+    alone = model(None, process)
+    alone.calibrate(x, y, None)
+    assert alone.share == 0
+    mean, variance = process.leave_one_out()
+    spread = ((((y - mean) ** 2 / variance).sum() + 10) / (40 + 10) * (1 + 5 / 40)).sqrt()
+    torch.testing.assert_close(alone.spread, spread)
+    torch.testing.assert_close(alone.mean(x, x), process(x))
+    torch.testing.assert_close(alone.deviation(x, x), spread * process.variance(x).sqrt())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("members_leave_out", [True, False])
+def test_a_blend_is_shared_by_errors_on_records_left_out(parts, members_leave_out):
+    x, y, network, process = parts
+    blend = model(network, process)
+    taken = folds(40, 4, generator=torch.Generator().manual_seed(1)) if members_leave_out else torch.ones(40, 4)
+    blend.calibrate(x, y, taken)
+    alone, variance = process.leave_one_out()
+    predicted, share = alone, torch.tensor(0.5, dtype=torch.float64)
+    if members_leave_out:
+        by_network = left_out(network(x), taken)
+        share = blend_share(y, by_network, alone)
+        predicted = share * by_network + (1 - share) * alone
+    torch.testing.assert_close(blend.share, share)
+    spread = ((((y - predicted) ** 2 / variance).sum() + 10) / (40 + 10) * (1 + 5 / 40)).sqrt()
+    torch.testing.assert_close(blend.spread, spread)
+    mean = share * network(x).double().mean(dim=0) + (1 - share) * process(x)
+    torch.testing.assert_close(blend.mean(x, x), mean)
+    draws = blend.draws(x, x, 3, generator=torch.Generator().manual_seed(2))
+    of_process = process.draws(x, 3, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(draws, mean + spread * (of_process - process(x)))
+
+
+def test_the_share_is_the_least_squares_weight_with_ten_records_for_the_half():
+    """By hand: the difference is 2, 0 and 1, the second errs by 1, 3 and -1; average disagreement 5/3."""
+    y = torch.tensor([1.0, 3.0, 0.0], dtype=torch.float64)
+    first, second = torch.tensor([2.0, 0.0, 2.0]).double(), torch.tensor([0.0, 0.0, 1.0]).double()
+    gain, scale = 2 * 1 + 0 * 3 + 1 * -1, 5 / 3
+    assert float(blend_share(y, first, second)) == pytest.approx((gain + 10 * scale / 2) / (3 * scale + 10 * scale))

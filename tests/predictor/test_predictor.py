@@ -186,6 +186,38 @@ def test_a_fit_freezes_the_pretrained_encoder_then_moves_all_at_a_lower_rate_tha
     assert all(torch.equal(before, pretrained[name]) for before, name in zip(encoder, names, strict=True))
 
 
+@pytest.fixture
+def steps():
+    """What the optimizer steps inside a test find: number of parameters, rate and weight decay."""
+    seen = []
+
+    def look(optimizer, *_):
+        [group] = optimizer.param_groups
+        seen.append((len(group["params"]), group["lr"], group["weight_decay"]))
+
+    hook = register_optimizer_step_pre_hook(look)
+    yield seen
+    hook.remove()
+
+
+def test_pretraining_takes_four_fifths_of_the_rows_and_ends_with_a_rate_of_nothing(space, steps):
+    x = rows(space, 101)
+    settings = PredictorSettings(members=1, pretrain=PretrainSettings(epochs=2, batch_size=16, lr=0.02))
+    new(space, settings).pretrain(x, planted_statistics(x))
+    assert len(steps) == 2 * 6  # 81 of 101 rows in batches of 16
+    assert {(count, decay) for count, _, decay in steps} == {(6, 0.0)}
+    assert [lr for _, lr, _ in steps] == pytest.approx([0.02 * (1 + np.cos(np.pi * i / 12)) / 2 for i in range(12)])
+
+
+@pytest.mark.parametrize(("records", "batches"), [(3, 1), (9, 3), (40, 8), (80, 8), (200, 8), (400, 13)])
+def test_few_records_are_split_into_more_batches(space, steps, records, batches):
+    """Eight, unless they had fewer than 4 records then, or more than `batch_size`."""
+    x = rows(space, records)
+    fit = FitSettings(frozen_epochs=1, whole_epochs=1, batch_size=32)
+    new(space, PredictorSettings(head="network", members=1, fit=fit)).fit(x, x.sum(axis=1))
+    assert len(steps) == 2 * batches
+
+
 HEADS = ("network", "process", "blend")
 
 

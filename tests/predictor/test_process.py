@@ -1,8 +1,11 @@
 """The Gaussian process: textbook identities, and irrelevant columns that it learns to ignore."""
 
-import torch
+import math
 
-from nars.predictor.process import GaussianProcess, kernel, noise
+import torch
+from torch.distributions import MultivariateNormal, Normal
+
+from nars.predictor.process import GaussianProcess, kernel, noise, tune
 
 
 def data(rows=60, inputs=6, seed=0):
@@ -69,3 +72,50 @@ def test_draws_have_the_mean_and_covariance_of_the_posterior():
     twins = process.draws(torch.cat([x[50:51], x[50:51]]), 100, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(twins[:, 0], twins[:, 1], rtol=0, atol=0.1)
     assert twins[:, 0].std() > 0.05
+
+
+def by_hand(a, b, h):
+    """The covariance of two points, written out: linear plus Matern-5/2 over scaled distances."""
+    linear = sum(math.exp(w) * p * q for w, p, q in zip(h["log_linear"].tolist(), a, b, strict=True))
+    r = math.sqrt(sum(((p - q) / math.exp(s)) ** 2 for s, p, q in zip(h["log_length"].tolist(), a, b, strict=True)))
+    matern = (1 + math.sqrt(5) * r + 5 * r**2 / 3) * math.exp(-math.sqrt(5) * r)
+    return linear + math.exp(h["log_variance"]) * matern
+
+
+def some_hyperparameters(inputs, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    shapes = {"log_length": (inputs,), "log_linear": (inputs,), "log_variance": (), "log_noise": ()}
+    return {name: torch.randn(shape, generator=g, dtype=torch.float64) for name, shape in shapes.items()}
+
+
+def test_the_kernel_is_its_formula():
+    x, h = torch.randn(4, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64), some_hyperparameters(3)
+    expected = [[by_hand(a, b, h) for b in x[:2].tolist()] for a in x.tolist()]
+    torch.testing.assert_close(kernel(x, x[:2], h), torch.tensor(expected, dtype=torch.float64), rtol=1e-5, atol=1e-5)
+    assert float(noise(h)) == math.exp(h["log_noise"]) + 1e-4
+
+
+def test_tuned_hyperparameters_are_the_most_probable():
+    """At the end of a long tuning, the density of the records times that of the prior has no slope left."""
+    x, y = data(40, inputs=3)
+    points = (x - x.mean(dim=0)).double() / x.double().std(dim=0)
+    d = 3
+    prior = {
+        "log_length": Normal(math.log(d) / 2, 1.0),  # Hvarfner et al. 2024: lengths grow with the root of the columns
+        "log_linear": Normal(math.log(0.1 / d), 1.5),
+        "log_variance": Normal(-0.5, 1.5),
+        "log_noise": Normal(-3.0, 2.0),
+    }
+
+    def slopes(h):
+        h = {name: value.clone().requires_grad_() for name, value in h.items()}
+        covariance = kernel(points, points, h) + noise(h) * torch.eye(40, dtype=torch.float64)
+        density = MultivariateNormal(torch.zeros(40, dtype=torch.float64), covariance).log_prob(y)
+        (density + sum(prior[name].log_prob(value).sum() for name, value in h.items())).backward()
+        return torch.cat([value.grad.ravel() for value in h.values()])
+
+    start = {name: torch.full((d,) if name[4:] in ("length", "linear") else (), p.mean) for name, p in prior.items()}
+    tuned = tune(points, y, steps=400)
+    assert slopes(tuned).abs().max() < 0.05
+    assert slopes({name: value.double() for name, value in start.items()}).abs().max() > 1
+    torch.testing.assert_close(tune(points, y, steps=1)["log_noise"].item(), -3.0, rtol=0, atol=0.11)  # it starts there
