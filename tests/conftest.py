@@ -93,6 +93,7 @@ def counted():
 def _counted(network: nn.Module, side: int) -> dict[str, int]:
     from timm.layers import SelectAdaptivePool2d
     from timm.models._efficientnet_blocks import SqueezeExcite
+    from timm.models.mobilenetv3 import MobileNetV3
 
     totals = dict.fromkeys(("macs", "params", "weights", "released_macs", "activations"), 0)
 
@@ -113,7 +114,7 @@ def _counted(network: nn.Module, side: int) -> dict[str, int]:
         network.eval()(torch.zeros(1, 3, side, side, device="meta"))
     totals["params"] = sum(parameter.numel() for parameter in network.parameters())
     # The authors' networks pool once more after a layer that comes after pooling, where the map is one pixel.
-    again = 0 if isinstance(network.conv_head, nn.Identity) else network.conv_head.out_channels
+    again = network.conv_head.out_channels if isinstance(network, MobileNetV3) else 0
     totals["released_macs"] += totals["macs"] + again
     return totals
 

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from nars.candidates import load_architecture
 from nars.commands.train import evaluate_weights, train_candidate
 from nars.configuration import settings_from
 from nars.data import open_data
@@ -392,6 +393,22 @@ def test_a_published_network_trains_on_small_images(train):
     """Its convolutions without padding need 49 pixels, more than a sixth of its resolution."""
     _, folder = train("candidate=fbnetv3_b", "protocol.steps_per_epoch=1", "protocol.image_scale=0.1667")
     assert card_of(folder)["image_size"] == 49
+
+
+@pytest.mark.parametrize("name", ["fbnet_a", "fbnetv2_f1"])
+def test_networks_of_blocks_are_trained_measured_and_loaded_again(train, name):
+    """With projections in groups, and a convolution as head; with skips that change the width."""
+    _, folder = train(f"candidate={name}", "protocol.steps_per_epoch=1", "protocol.image_scale=0.1")
+    card, weights = card_of(folder), folder / "weights.safetensors"
+    assert card["architecture"] == load_architecture(name)
+    network = build_network(Architecture.from_dict(card["architecture"]), num_classes=10).eval()
+    network.load_state_dict(load_file(weights))
+    assert card["params"] == sum(p.numel() for p in network.parameters())
+    exec(card["load"], loaded := {})
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(loaded["network"](images), network(images))
+    _, result = run_here("mode=evaluate", f"weights={weights}")
+    assert (result.accuracy, result.architecture) == (card["top1"], card["architecture"])
 
 
 def always(digit: int, weights: Path) -> None:

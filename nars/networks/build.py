@@ -40,8 +40,10 @@ def build_network(
         "norm_layer": partial(nn.BatchNorm2d, momentum=BATCH_NORM_MOMENTUM),
         "drop_rate": recipe.dropout if recipe else 0.0,
     }
-    if isinstance(head, ConvHeadSettings):
-        network = EfficientNet(block_args=[*blocks, [_convolution(head.conv)]], num_features=0, **shared)
+    if isinstance(head, ConvHeadSettings) and blocks:
+        network = EfficientNet(block_args=blocks, num_features=head.conv, **shared)
+    elif isinstance(head, ConvHeadSettings):  # timm wants one block: where all are nothing, the head is it
+        network = EfficientNet(block_args=[[_convolution(head.conv)]], num_features=0, **shared)
     else:
         last = _convolution(architecture.stages[-1].blocks[-1].width * head.expansion)
         network = MobileNetV3(block_args=[*blocks, [last]], num_features=head.width, head_bias=False, **shared)
@@ -57,9 +59,11 @@ def build_network(
 
 
 def _stacks(architecture: Architecture) -> list[list[PlacedBlock]]:
-    """Blocks grouped as timm groups them: a last stage of stride 1 goes with the one before, so weights interchange."""
+    """Blocks grouped as timm groups them, so weights interchange: a last stage of stride 1 goes with the one before
+    (FBNetV3), except before a head that is a convolution (FBNetV1)."""
     stacks = [[placed for placed in stage if not placed.is_nothing] for stage in architecture.placed_blocks]
-    if architecture.stages[-1].stride == 1 and len(stacks) > 1:
+    pooled = not isinstance(architecture.head, ConvHeadSettings)
+    if pooled and architecture.stages[-1].stride == 1 and len(stacks) > 1:
         last = stacks.pop()
         stacks[-1].extend(last)
     return [stack for stack in stacks if stack]

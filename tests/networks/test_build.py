@@ -152,15 +152,18 @@ def test_networks_are_their_blocks(random_block_space, seed):
             elif isinstance(stage, BlockStage):
                 check_residual(module, block, c_in, stride)
             c_in = block.width
-    last, head = next(modules), architecture.head
-    assert next(modules, None) is None
-    assert type(last.bn1.act) is ACTIVATIONS[head.activation]
-    wide = head.conv if isinstance(head, ConvHeadSettings) else c_in * head.expansion
-    assert last.conv.weight.shape == (wide, c_in, 1, 1)
-    if not isinstance(head, ConvHeadSettings):
+    head = architecture.head
+    if isinstance(head, ConvHeadSettings):
+        assert network.conv_head.weight.shape == (head.conv, c_in, 1, 1)
+        assert type(network.bn2.act) is ACTIVATIONS[head.activation]
+    else:
+        last, wide = next(modules), c_in * head.expansion
+        assert last.conv.weight.shape == (wide, c_in, 1, 1)
+        assert type(last.bn1.act) is ACTIVATIONS[head.activation]
         assert network.conv_head.weight.shape == (head.width, wide, 1, 1)
         assert type(network.act2) is ACTIVATIONS[head.activation]
-    assert network.classifier.weight.shape == (7, head.conv if isinstance(head, ConvHeadSettings) else head.width)
+    assert next(modules, None) is None
+    assert network.classifier.weight.shape == (7, network.conv_head.out_channels)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -4,9 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+from nars.candidates import load_architecture
+from nars.networks.build import build_network
 from nars.reporting.facts.describe import architecture_strip, differences, differing, dimensions, duration, recipe_line
 from nars.reporting.page.strip import strip_of
+from nars.spaces.architecture import Architecture
 from nars.spaces.candidate import JointSpace
 
 
@@ -117,6 +121,18 @@ def test_a_strip_of_blocks_leaves_a_gap_where_nothing_is():
     assert first.words == "stage 1: skip to 16, k3 e1 g2 to 16, stride 1"
     assert second.words.startswith("stage 2: k5 e4.5 se/expanded relu to 64, skip to 64, skip to 104, k3 e6 se to 104,")
     assert third.words == "stage 3: 2 blocks of width 24, kernel 5 then 3, expansion 4 then 2, stride 1"
+
+
+@pytest.mark.parametrize("name", ["fbnet_a", "fbnetv2_f1", "fbnetv3_a"])
+def test_a_strip_has_a_bar_for_every_block_that_is_built(name):
+    values = load_architecture(name)
+    with torch.device("meta"):
+        network = build_network(Architecture.from_dict(values), num_classes=2)
+    convolutions = [block.conv_dw if hasattr(block, "conv_dw") else block.conv for s in network.blocks for block in s]
+    if "conv" not in values["head"]:
+        del convolutions[-1]  # the head's
+    bars = [bar for stage in strip_of(values) for bar in stage.bars]
+    assert [bar.kernel for bar in bars] == [convolution.kernel_size[0] for convolution in convolutions]
 
 
 def test_blocks_that_differ_are_said_one_by_one():
