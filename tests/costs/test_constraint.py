@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-from nars.costs import constraint as constraint_module
 from nars.costs import statistics
 from nars.costs.constraint import Constraint, check_reachable, extremes, priced
 from nars.costs.extremes import extreme
 from nars.costs.statistics import costs
 from nars.costs.table import LIMITED, by_name, short_number
 from nars.errors import UserError
-from nars.settings import ConstraintSettings, WindowSettings
+from nars.settings import ConstraintSettings, CostLimits, WindowSettings
 
 
 def limits(**given: float) -> Constraint:
@@ -66,14 +65,15 @@ def test_a_cost_that_is_not_known_breaks_no_limit():
     assert not constraint.kept_by({"macs": 5.1})
 
 
-def test_a_search_prices_what_papers_state_what_it_limits_and_its_axis(monkeypatch):
+@pytest.mark.parametrize("axis", LIMITED)
+@pytest.mark.parametrize("limited", LIMITED)
+def test_a_search_prices_what_papers_state_what_it_limits_and_its_axis(axis, limited):
     """In the order of the table, whatever asks for it."""
-    monkeypatch.setattr(constraint_module, "LIMITED", ("macs", "energy", "params", "latency"))
-    window, limited = ConstraintSettings(), ConstraintSettings(max_params=1.0)
-    assert priced("macs", window) == ("macs", "params")
-    assert priced("latency", window, limited) == ("macs", "params", "latency")
-    for axis in LIMITED:
-        assert set(priced(axis, window)) == {"macs", "params", axis}
+    needed = {"macs", "params", axis, limited}
+    free, limits = CostLimits(), CostLimits(**{f"min_{limited}": 1.0})
+    for given in ((limits,), (free, limits), (limits, free)):
+        assert priced(axis, *given) == tuple(name for name in LIMITED if name in needed)
+    assert set(priced(axis, free, free)) == {"macs", "params", axis}
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -196,8 +196,13 @@ def finished(finished_run) -> Path:
     return finished_run.folder.parents[1]
 
 
+@pytest.fixture(scope="session")
+def make_study():
+    """A function: the maker of a small study in a folder, with the given overrides."""
+    return lambda folder, *overrides: StudyMaker(folder, "experiment=smoke", "strategy=random", *overrides)
+
+
 @pytest.fixture
-def tiny_maker(tmp_path):
+def tiny_maker(tmp_path, make_study):
     """A function: the maker of a small study, with the given overrides."""
-    fixed = ("experiment=smoke", "strategy=random")
-    return lambda *overrides, name="tiny": StudyMaker(tmp_path / name, *fixed, *overrides)
+    return lambda *overrides, name="tiny": make_study(tmp_path / name, *overrides)
