@@ -54,6 +54,8 @@ LIMITS = {
     "params_10m": {"max_params": 10e6},
     "params_12m": {"max_params": 12e6},
     "params_14m": {"max_params": 14e6},
+    "activations_8m": {"max_activations": 8e6},
+    "activations_10m": {"max_activations": 10e6},
     "none": {},
 }
 MUST_BE_GIVEN = {name: ["data.root=/images"] for name in ("folder", "imagenet200", "prepared")}

@@ -25,7 +25,7 @@ class Cost:
 _TABLE = (
     Cost(name="macs", label="MACs", limited=True, always=True),
     Cost(name="params", label="params", limited=True, always=True),
-    Cost(name="activations", label="activations", limited=False, always=False),
+    Cost(name="activations", label="activations", limited=True, always=False),
 )
 COSTS = {cost.name: cost for cost in _TABLE}
 LIMITED = tuple(cost.name for cost in _TABLE if cost.limited)
