@@ -119,7 +119,7 @@ def test_train_writes_weights_of_the_given_candidate_and_recipe(candidate_file, 
     assert card["top1"] == pytest.approx(max(record.accuracies))
     assert card["epoch"] == record.accuracies.index(max(record.accuracies)) + 1
     assert f"top-1 accuracy {card['top1']:.4f}, top-5 {card['top5']:.4f} on 360 validation images" in done.stdout
-    assert "counted with a classifier of 10 classes (a search counts constraint.num_classes)" in done.stdout
+    assert " px with a classifier of 10 classes (a search counts constraint.num_classes)" in done.stdout
 
     # The card is what measuring, loading and training again need.
     output, result = run_here("mode=evaluate", f"weights={weights}")
