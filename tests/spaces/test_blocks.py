@@ -68,6 +68,14 @@ def test_fbnet_s_space_has_a_category_for_each_of_its_22_blocks():
             assert block == KINDS[values[f"stage{i}/block{j}/kind"]] | {"activation": "relu", "width": width}
 
 
+@pytest.mark.parametrize("name", ["fbnet_a", "fbnet_b", "fbnet_c", "fbnet_s8", "fbnet_iphonex"])
+def test_fbnet_s_networks_are_points_of_its_space(conf, name):
+    """But for the width of the head, of which there are two."""
+    architecture = Architecture.from_dict(conf("candidates", name)["architecture"]).to_dict()
+    space = space_of(fbnet_values() | {"head": architecture["head"]})
+    assert space.decode(space.locate(architecture)) == architecture
+
+
 def test_the_space_that_the_readme_shows_can_be_made():
     (shown,) = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
     space = space_of({"name": "shown", "resolution": 64, "stem_width": 16} | yaml.safe_load(shown))
