@@ -109,7 +109,7 @@ def test_with_a_node_killed_every_training_is_in_the_ledger_once(cluster, job_va
             Ledger(Path("records.jsonl")),
             executor,
             job_values=job_values,
-            price=lambda c: (100.0, 200.0),
+            price=lambda c: {"macs": 100.0, "params": 200.0},
             folder=Path("trainings"),
             progress=Quiet(),
         )

@@ -255,7 +255,7 @@ def test_state_that_cannot_be_removed_ends_nothing(job_values, candidate, tmp_pa
         Ledger(tmp_path / "records.jsonl"),
         Here(leave),
         job_values=job_values,
-        price=lambda c: (100.0, 200.0),
+        price=lambda c: {"macs": 100.0, "params": 200.0},
         folder=tmp_path / "trainings",
         progress=Told(),
     )
