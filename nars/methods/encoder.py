@@ -5,18 +5,40 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from nars.costs.statistics import costs
-from nars.files import content_key
+from nars.files import content_key, digest
 from nars.leases import turn
-from nars.methods.contract import Told
+from nars.methods.contract import Told, Watch
+from nars.predictor.cached_fits import CachedFits
 from nars.predictor.predictor import Predictor
+from nars.problem import Problem
 from nars.seeds import Stage, stage_seed
-from nars.settings import PredictorSettings
+from nars.settings import PredictorSettings, SearchSettings
 from nars.spaces.candidate import JointSpace
 from nars.training.trainer import Progress
 
 STATISTICS = ("macs", "params")
 
 Watched = Callable[[Path], AbstractContextManager[Told]]  # see `nars.methods.contract.Watch.pretraining`
+
+
+def opened_predictor(settings: SearchSettings, problem: Problem, watch: Watch) -> CachedFits:
+    """The predictor of a search, not fitted yet: that of the file `pretrained`, or pretrained for this study."""
+    folder = problem.folder / "predictors"
+    if settings.pretrained is not None:
+        path = Path(settings.pretrained)
+        specification = problem.space.specification
+        predictor = Predictor.load(path, specification=specification, settings=settings.predictor)
+        return CachedFits(predictor, identity=digest(path), folder=folder, encoder=path)
+    predictor, path, _ = pretrained_predictor(
+        settings.predictor,
+        problem.space,
+        num_classes=problem.num_classes,
+        seed=problem.seed,
+        folder=folder,
+        progress=watch.progress,
+        watched=watch.pretraining,
+    )
+    return CachedFits(predictor, identity=path.name, folder=folder, encoder=path)
 
 
 def pretrained_predictor(

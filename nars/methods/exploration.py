@@ -1,13 +1,14 @@
 """What the rounds of a search leave behind, whatever the limits of its answer."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nars.costs.constraint import priced
 from nars.costs.table import by_name
 from nars.files import content_key
+from nars.methods.contract import Watch
 from nars.predictor.cached_fits import CachedFits
 from nars.problem import Problem
 from nars.search.evolution import Evolution
@@ -81,6 +82,26 @@ def exploration_key(settings: SearchSettings) -> str:
     }
     costs = priced(settings.strategy.cost_axis, settings.constraint, settings.strategy.window)
     return content_key([settings.model_copy(update=last).model_dump(mode="json"), costs])
+
+
+def recall(memory: MutableMapping | None, settings: SearchSettings, watch: Watch) -> Exploration | None:
+    """What the job before in a sweep left behind, if it differs in the limits of its answer alone."""
+    known = memory.get(exploration_key(settings)) if memory else None
+    if known is None:
+        return None
+    watch.recalled(known.history)
+    records = sum(len(r.records) for r in known.history.rounds)
+    return replace(known, work={"trained": 0, "reused": records, "training_seconds": 0.0})
+
+
+def remember(memory: MutableMapping | None, settings: SearchSettings, known: Exploration) -> None:
+    """Leave it to the next job of a sweep, in place of what was there, unless trainings failed: they are tried
+    again."""
+    if memory is None:
+        return
+    memory.clear()  # it is large
+    if all(record.status != "failed" for r in known.history.rounds for record in r.records):
+        memory[exploration_key(settings)] = known
 
 
 def _front(problem: Problem, prices: np.ndarray, scores: np.ndarray) -> Sequence[Mapping]:

@@ -1,22 +1,18 @@
 """FBNetV3's method: rounds of choose, train and refit the predictor, then a genetic algorithm on the predictor."""
 
 from collections.abc import Callable, MutableMapping
-from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from nars.costs.constraint import Constraint
-from nars.files import digest
+from nars.methods.answering import answer_of
 from nars.methods.contract import Answer, Watch
-from nars.methods.encoder import pretrained_predictor
-from nars.methods.exploration import Exploration, exploration_key, explored
+from nars.methods.encoder import opened_predictor
+from nars.methods.exploration import Exploration, explored, recall, remember
 from nars.predictor.cached_fits import CachedFits
-from nars.predictor.predictor import Predictor
 from nars.problem import Problem
 from nars.records import Ledger
-from nars.search.evolution import Evolution, evolve
 from nars.search.pool import Pool, sample_pool
 from nars.search.rounds import Evaluate, History, Round, run_rounds
 from nars.search.strategies import Strategy, open_strategy
@@ -66,7 +62,8 @@ class NarsMethod:
 
         with self._executor(seconds_per_image) as executor:
             trainer = self._trainer(executor)
-            fits = self._predictor() if len(trainer.ledger) else None  # the first round needs none
+            known = len(trainer.ledger) > 0  # the first round needs no predictor
+            fits = opened_predictor(self.settings, self.problem, self.watch) if known else None
             try:
                 self._rounds(fits, trainer, OnlyKnown(trainer))
             except NotKnownError as missing:
@@ -75,39 +72,17 @@ class NarsMethod:
 
     def answer(self) -> Answer:
         """See `Method`."""
-        known = self._known() or self._explore()
-        evolution = self._evolve(known)
-        points = self._distinct(evolution.points, self.settings.strategy.answers)
-        accuracies, stds = known.fits.predictor.predict_with_std(self.problem.space.encode(points))
-        return Answer(
-            points=points,
-            accuracies=accuracies,
-            stds=stds,
-            findings=known.findings(self.problem, evolution),
-            history=known.history,
-            files={"encoder": known.fits.encoder, "predictor": known.fits.file},
-        )
-
-    def _known(self) -> Exploration | None:
-        """That of the job before in a sweep over limits."""
-        known = self.memory.get(exploration_key(self.settings)) if self.memory else None
-        if known is None:
-            return None
-        self.watch.recalled(known.history)
-        records = sum(len(r.records) for r in known.history.rounds)
-        return replace(known, work={"trained": 0, "reused": records, "training_seconds": 0.0})
+        known = recall(self.memory, self.settings, self.watch) or self._explore()
+        return answer_of(self.problem, known, self.settings)
 
     def _explore(self) -> Exploration:
-        """The rounds. The next job of a sweep finds them, if it asks for another limit alone."""
+        """The rounds."""
         with self._executor(train_job) as executor:
-            fits = self._predictor()
+            fits = opened_predictor(self.settings, self.problem, self.watch)
             trainer = self._trainer(executor, fits)
             history = self._rounds(fits, trainer, trainer)
         known = self._explored(fits, trainer, history)
-        if self.memory is not None:
-            self.memory.clear()  # it is large
-            if all(record.status != "failed" for r in history.rounds for record in r.records):
-                self.memory[exploration_key(self.settings)] = known
+        remember(self.memory, self.settings, known)
         return known
 
     def _executor(self, run: Callable) -> Executor:
@@ -117,24 +92,6 @@ class NarsMethod:
         seconds = round(trainer.seconds, 1)
         work = {"trained": trainer.trained, "reused": trainer.reused, "training_seconds": seconds}
         return explored(self.problem, fits, history, self.pool, work)
-
-    def _predictor(self) -> CachedFits:
-        s, folder = self.settings, self.problem.folder / "predictors"
-        if s.pretrained is not None:
-            path = Path(s.pretrained)
-            specification = self.problem.space.specification
-            predictor = Predictor.load(path, specification=specification, settings=s.predictor)
-            return CachedFits(predictor, identity=digest(path), folder=folder, encoder=path)
-        predictor, path, _ = pretrained_predictor(
-            s.predictor,
-            self.problem.space,
-            num_classes=self.problem.num_classes,
-            seed=self.problem.seed,
-            folder=folder,
-            progress=self.watch.progress,
-            watched=self.watch.pretraining,
-        )
-        return CachedFits(predictor, identity=path.name, folder=folder, encoder=path)
 
     def _trainer(self, executor: Executor, fits: CachedFits | None = None) -> CandidateTrainer:
         s, p = self.settings, self.problem
@@ -191,21 +148,3 @@ class NarsMethod:
             predictor=fits,
             seed=stage_seed(self.problem.seed, Stage.CHOICE),
         )
-
-    def _evolve(self, known: Exploration) -> Evolution:
-        p = self.problem
-
-        def score(points: np.ndarray) -> np.ndarray:
-            return known.fits.predict(p.space.encode(points))
-
-        trained, _ = known.history.usable()
-        trained = trained[np.argsort(-score(trained), kind="stable")]
-        seeds = np.concatenate([trained, p.extremes])  # under a tight limit only these may be feasible
-        rng = np.random.default_rng(stage_seed(p.seed, Stage.EVOLUTION))
-        return evolve(score, p.feasible, p.space, self.settings.evolution, rng, seeds)
-
-    def _distinct(self, points: np.ndarray, n: int) -> np.ndarray:
-        """The n best of points (m, d), which are best first: one of each architecture, others only to make up n."""
-        _, first = np.unique(self.problem.space.split(points)[0], axis=0, return_index=True)
-        others = np.setdiff1d(np.arange(len(points)), first)
-        return points[np.sort(np.concatenate([np.sort(first), others])[:n])]
