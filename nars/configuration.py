@@ -1,10 +1,12 @@
 """From the command line to settings, for the scripts: what Hydra composes, and its errors in one line."""
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from hydra.core.config_store import ConfigStore
@@ -22,12 +24,24 @@ from nars.streams import complain, end_if_reader_is_gone, run_and_exit
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # for Hydra's own folders; ours are settings
 OmegaConf.register_new_resolver("limited_costs", lambda: ", ".join(LIMITED), replace=True)  # for help
+OmegaConf.register_new_resolver("name_of_study", lambda *given: name_of_study(*given), replace=True)
 # All keys of a recipe and all limits, null, so that files in conf/ name only what they set: Hydra refuses keys that a
 # configuration does not have.
 ConfigStore.instance().store(name="recipe_keys", package="recipe", node=dict.fromkeys(RecipeOverrides.model_fields))
 ConfigStore.instance().store(name="cost_limits", node=dict.fromkeys(CostLimits.model_fields))
 # Presets of launchers are meant to have the names of their plugins. Here, because processes of joblib warn too.
 warnings.filterwarnings("ignore", message=r"\s*'hydra/(launcher|sweeper)/.*' is validated against ConfigStore")
+
+
+def name_of_study(records: str | None, otherwise: str) -> str:
+    """The study to which the answers of a ledger go unless they are told otherwise: called as the ledger's file, or as
+    its folder where the file is called `records`."""
+    if not records:
+        return otherwise
+    path = Path(records).expanduser().resolve()
+    stem = re.sub(r"\.jsonl(\.gz)?$", "", path.name)
+    name = path.parent.name if stem == "records" else stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or otherwise
 
 
 def run_script(main: Callable[[], None], settings_class: type[Settings]) -> NoReturn:

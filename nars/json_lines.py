@@ -4,9 +4,12 @@ What was written is never changed again, so that nobody can cut off what another
 or a full disk tore stays where it is, ended by the next one that is appended, and readers pass over it.
 """
 
+import errno
+import gzip
 import json
 import os
 import re
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +28,7 @@ class Line(NamedTuple):
 
 
 class NewLines:
-    """The lines of one file, read as far as they are there, each once."""
+    """The lines of one file, read as far as they are there, each once; of a file `.gz` its content."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -39,11 +42,13 @@ class NewLines:
         What follows the last line end is a line if it is a whole object; else it is still being written, or torn.
         """
         try:
-            with open(self.path, "rb") as file:
+            with _open(self.path) as file:
                 file.seek(self._bytes_read)
                 *ended, last = file.read().split(b"\n")
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise OSError(errno.EINVAL, "not a whole gzip file") from None
         first = self._lines_ended + 1
         self._bytes_read += sum(len(text) + 1 for text in ended)
         self._lines_ended += len(ended)
@@ -51,6 +56,10 @@ class NewLines:
             self._bytes_read += len(last)
             ended.append(last)
         return [Line(number, text) for number, text in enumerate(ended, start=first) if text.strip()]
+
+
+def _open(path: Path):
+    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
 
 
 def append_line(path: Path, content: dict) -> None:

@@ -26,13 +26,23 @@ BEGIN = '{"schema"'  # of every record's line
 LOG = logging.getLogger(__name__)
 
 
+class Origin(Settings):
+    """Where a training comes from, for people and for searches that have the ledger alone: the `data` by name, its
+    number of `classes`, and the names of the spaces, null where the candidate is of none. No part of the key."""
+
+    data: str
+    classes: Annotated[int, Field(ge=1)]
+    search_space: str | None = None
+    recipe_space: str | None = None
+
+
 class Record(Settings):
     """What one training gave.
 
     `accuracies`: top-1 fraction on the validation images after each epoch. `status` `diverged` means the loss or a
     weight became NaN or infinite, after which no epoch counts; `failed` means the training could not be run
     (`reason`). `epochs` is how many were asked for, `costs` are by name (`nars.costs.table`), `seconds` is the wall
-    time, `tries` how often it was begun if that was more than once.
+    time, `tries` how often it was begun if that was more than once; records of older versions have no `origin`.
     """
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = SCHEMA
@@ -49,6 +59,7 @@ class Record(Settings):
     reason: str | None = None
     tries: Annotated[int, Field(ge=2)] | None = None
     versions: dict | None = None
+    origin: Origin | None = None
 
     @classmethod
     def read(cls, line: str | bytes) -> "Record":
@@ -60,6 +71,10 @@ class Record(Settings):
             if content is None or "costs" in content:
                 raise
             return cls.model_validate_json(json.dumps(gathered(content)))
+
+    def content(self) -> dict:
+        """Plain containers: what a line of the ledger holds."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @property
     def candidate(self) -> Candidate:
@@ -141,7 +156,7 @@ class Ledger:
     def append(self, record: Record) -> None:
         """Write one record and wait until it is on disk; UserError if the file cannot be written."""
         try:
-            append_line(self.path, record.model_dump(mode="json", by_alias=True, exclude_none=True))
+            append_line(self.path, record.content())
         except OSError as error:
             raise UserError(
                 f"{self.path}: cannot write a record: {error.strerror}; free space or fix permissions, then "

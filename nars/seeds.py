@@ -14,6 +14,7 @@ class Stage(IntEnum):
     PREDICTOR = 3
     CHOICE = 4
     IMPORTANCE = 5
+    FOLDS = 6
 
 
 def stage_seed(seed: int, stage: Stage) -> int:

@@ -64,7 +64,7 @@ TINY = {
     "pretrain_predictor.py": {"predictor.pretrain.pool_size": "200", "predictor.pretrain.epochs": "1"},
 }
 # Of these only the settings are checked: they need what a test has not.
-ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "offline=false")
+ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "offline=false", "records=")
 
 
 def documented() -> list[str]:

@@ -82,6 +82,8 @@ def test_ends_with_a_table_files_and_how_far_to_trust_them(finished):
     assert "reused 0 from the ledger" in output
     assert "Kendall tau" in output
     assert len(ledger(runs)) == 8
+    origin = {"data": "digits", "classes": 10, "search_space": "tiny", "recipe_space": "tiny"}
+    assert all(record["origin"] == origin for record in ledger(runs))
     files = answers(runs)
     assert [Path(name).name for name in files] == [f"best-{i}.yaml" for i in range(1, 6)]
     best = [yaml.safe_load(text) for text in files.values()]

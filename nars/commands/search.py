@@ -68,7 +68,9 @@ class Search:
         method = open_method(self.settings, self.problem, self, memory=self.memory)
         self._check()
         method.check()
-        print_passed_over(self.console, self.problem.data.passed_over)
+        self._make_folder()
+        if self.settings.records is None:
+            print_passed_over(self.console, self.problem.data.passed_over)
         if self.settings.dry_run:
             self._show_plan(method.plan())
             return None
@@ -80,20 +82,24 @@ class Search:
         return run.result
 
     def _check(self) -> None:
-        """UserError, before anything is trained, if the question cannot be answered; OSError if the study's folder
-        cannot be written."""
+        """UserError, before anything is trained, if the question cannot be answered."""
         if self.settings.trainer.devices > 1:
             raise UserError(
                 f"trainer.devices={self.settings.trainer.devices}: a search trains each candidate on one device, and "
                 "several at a time (executor.workers); several devices for one training are for train.py"
             )
+        if self.settings.records_of is not None and self.settings.records is None:
+            raise UserError(f"records_of={self.settings.records_of}: of which ledger? give records=<a study's folder>")
         self.problem.check(tries=self.settings.evolution.tries)
+
+    def _make_folder(self) -> None:
+        """The study's; OSError, before anything is trained, if it cannot be written."""
         self.problem.folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=self.problem.folder).close()
 
     def _show_plan(self, plan) -> None:
-        if plan is None:
-            self.console.print("nothing would be trained: the ledger holds all rounds of this search")
+        if isinstance(plan, str):
+            self.console.print(plan, soft_wrap=True)
         else:
             print_plan(self.console, plan)
 

@@ -31,6 +31,7 @@ from nars.training.job import (
     TrainingJob,
     best_weights_path,
     forget_state,
+    origin_of,
     remove_checkpoint,
     training_identity,
 )
@@ -241,6 +242,7 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
         trainer=settings.trainer,
         logger=settings.logger,
         training=training,
+        origin=origin_of(data, settings.data),
         folder=str(folder / "trainings" / f"{key}-epochs-{settings.protocol.epochs}"),  # each length has its weights
         teacher=teacher,
         epochs=settings.protocol.epochs,

@@ -1,5 +1,7 @@
 """From a fitted predictor to an answer: the genetic algorithm under the constraint, whatever the records came from."""
 
+from pathlib import Path
+
 import numpy as np
 
 from nars.methods.contract import Answer
@@ -11,8 +13,9 @@ from nars.settings import EvolutionSettings, SearchSettings
 from nars.spaces.candidate import JointSpace
 
 
-def answer_of(problem: Problem, known: Exploration, settings: SearchSettings) -> Answer:
-    """The best `strategy.answers` pairs that the evolution finds on the predictor; UserError if it finds none."""
+def answer_of(problem: Problem, known: Exploration, settings: SearchSettings, *, records: Path) -> Answer:
+    """The best `strategy.answers` pairs that the evolution finds on the predictor, which learned from the file
+    `records`; UserError if it finds none."""
     evolution = _evolve(problem, known, settings.evolution)
     points = _distinct(problem.space, evolution.points, settings.strategy.answers)
     accuracies, stds = known.fits.predictor.predict_with_std(problem.space.encode(points))
@@ -22,7 +25,7 @@ def answer_of(problem: Problem, known: Exploration, settings: SearchSettings) ->
         stds=stds,
         findings=known.findings(problem, evolution),
         history=known.history,
-        files={"encoder": known.fits.encoder, "predictor": known.fits.file},
+        files={"records": records, "encoder": known.fits.encoder, "predictor": known.fits.file},
     )
 
 

@@ -31,7 +31,7 @@ class Watch(Protocol):
         """After each round. `findings` gives all that is known so far; None as long as nothing was trained."""
 
     def recalled(self, history: History) -> None:
-        """In place of rounds: those of an earlier job of the sweep."""
+        """In place of rounds: those of an earlier job of the sweep, or the records of a ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Answer:
     float64 (n,) expected of them and their standard deviations `stds` (n,).
 
     `findings` is what was measured on the way, as plain containers by section of `SearchSummary`; `history` its rounds;
-    `files` what was made on the way and belongs to the answer, by kind (`encoder`, `predictor`).
+    `files` what it was made from, by kind (`records`, `encoder`, `predictor`).
     """
 
     points: np.ndarray
@@ -61,7 +61,7 @@ class Method(Protocol):
         """UserError, before anything is trained, for settings that cannot work on this problem."""
 
     def plan(self):
-        """What would be trained next; None if nothing would."""
+        """What would be trained next; where nothing would, a sentence that says what would be done instead."""
 
     def answer(self) -> Answer:
         """The answer; trains what it needs and does not know yet."""

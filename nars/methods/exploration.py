@@ -7,7 +7,7 @@ import numpy as np
 
 from nars.costs.constraint import priced
 from nars.costs.table import by_name
-from nars.files import content_key
+from nars.files import content_key, digest
 from nars.methods.contract import Watch
 from nars.predictor.cached_fits import CachedFits
 from nars.problem import Problem
@@ -17,6 +17,7 @@ from nars.search.pareto import pareto_front
 from nars.search.rounds import History
 from nars.seeds import Stage, stage_seed
 from nars.settings import ConstraintSettings, EvolutionSettings, SearchSettings
+from nars.study.ledgers import ledger_file
 from nars.study.summary import findings_of
 
 IMPORTANCE_POINTS = 512
@@ -81,7 +82,8 @@ def exploration_key(settings: SearchSettings) -> str:
         "evolution": EvolutionSettings(),
     }
     costs = priced(settings.strategy.cost_axis, settings.constraint, settings.strategy.window)
-    return content_key([settings.model_copy(update=last).model_dump(mode="json"), costs])
+    ledger = digest(ledger_file(settings.records)) if settings.records is not None else None
+    return content_key([settings.model_copy(update=last).model_dump(mode="json"), costs, ledger])
 
 
 def recall(memory: MutableMapping | None, settings: SearchSettings, watch: Watch) -> Exploration | None:

@@ -19,8 +19,9 @@ from nars.search.strategies import Strategy, open_strategy
 from nars.seeds import Stage, stage_seed
 from nars.settings import SearchSettings
 from nars.spaces.candidate import Candidate
+from nars.study.ledgers import LEDGER
 from nars.training.executor import Executor
-from nars.training.job import training_identity
+from nars.training.job import origin_of, training_identity
 from nars.training.opening import open_executor
 from nars.training.trainer import CandidateTrainer
 from nars.training.worker import train_job
@@ -57,7 +58,7 @@ class NarsMethod:
         self.problem.check_reachable(self.window, what="strategy.window")
 
     def plan(self):
-        """The `nars.methods.dry_run.Plan` of the next round; None if the ledger holds all rounds."""
+        """The `nars.methods.dry_run.Plan` of the next round; a sentence if the ledger holds all rounds."""
         from nars.methods.dry_run import NotKnownError, OnlyKnown, plan_of, seconds_per_image  # imports what trains
 
         with self._executor(seconds_per_image) as executor:
@@ -68,12 +69,12 @@ class NarsMethod:
                 self._rounds(fits, trainer, OnlyKnown(trainer))
             except NotKnownError as missing:
                 return plan_of(missing, trainer, self.problem.data, self.settings.strategy)
-        return None
+        return "nothing would be trained: the ledger holds all rounds of this search"
 
     def answer(self) -> Answer:
         """See `Method`."""
         known = recall(self.memory, self.settings, self.watch) or self._explore()
-        return answer_of(self.problem, known, self.settings)
+        return answer_of(self.problem, known, self.settings, records=self.problem.folder / LEDGER)
 
     def _explore(self) -> Exploration:
         """The rounds."""
@@ -96,7 +97,7 @@ class NarsMethod:
     def _trainer(self, executor: Executor, fits: CachedFits | None = None) -> CandidateTrainer:
         s, p = self.settings, self.problem
         return CandidateTrainer(
-            Ledger(p.folder / "records.jsonl"),
+            Ledger(p.folder / LEDGER),
             executor,
             job_values={
                 "data": s.data,
@@ -105,6 +106,7 @@ class NarsMethod:
                 "trainer": s.trainer,
                 "logger": self.watch.logger,
                 "training": training_identity(p.data, s.protocol, s.trainer),
+                "origin": origin_of(p.data, s.data, search_space=s.search_space.name, recipe_space=s.recipe_space.name),
                 "seed": p.seed,
             },
             price=p.price_candidate,

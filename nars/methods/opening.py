@@ -4,6 +4,7 @@ from collections.abc import MutableMapping
 
 from nars.methods.contract import Method, Watch
 from nars.methods.nars import NarsMethod
+from nars.methods.recorded import RecordedMethod
 from nars.problem import Problem
 from nars.settings import SearchSettings
 
@@ -13,5 +14,7 @@ METHODS = {"nars": NarsMethod}
 def open_method(
     settings: SearchSettings, problem: Problem, watch: Watch, *, memory: MutableMapping | None = None
 ) -> Method:
-    """The method of `settings.method`; `memory` is what the jobs of one sweep share, None outside of sweeps."""
-    return METHODS[settings.method.name](settings, problem, watch, memory=memory)
+    """The method of `settings.method`, or the one that answers from `settings.records`; `memory` is what the jobs of
+    one sweep share, None outside of sweeps."""
+    method = METHODS[settings.method.name] if settings.records is None else RecordedMethod
+    return method(settings, problem, watch, memory=memory)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, create_model
 
-from nars.settings.base import PathText, Seed, Settings
+from nars.settings.base import PathText, Seed, Settings, later
 from nars.settings.search import EvolutionSettings, MethodSettings, PredictorSettings, StrategySettings
 from nars.settings.spaces import ArchitectureSpaceSettings, ConstraintSettings, Recipe, RecipeSpaceSettings
 from nars.settings.training import (
@@ -60,7 +60,9 @@ class PrepareSettings(Settings):
 class SearchSettings(StudySettings):
     """`search.py`: `pretrained` null pretrains the encoder, or reuses what the study's folder holds.
 
-    `dry_run` says what would be trained, and trains nothing.
+    `dry_run` says what would be trained, and trains nothing. `records` is a ledger, or the folder of a study, that
+    answers alone: then nothing is trained, and images, protocol, strategy and executor play no part; `records_of` is
+    the key of the kind of trainings to learn from where it holds several.
     """
 
     search_space: ArchitectureSpaceSettings
@@ -76,6 +78,8 @@ class SearchSettings(StudySettings):
     trainer: TrainerSettings
     logger: LoggerSettings
     pretrained: PathText | None = None
+    records: PathText | None = later(None)
+    records_of: str | None = later(None)
     dry_run: bool = False
 
 

@@ -12,6 +12,7 @@ from nars.errors import UserError
 from nars.files import NumberLoader, content_key, digest, write_whole
 from nars.records import Ledger
 from nars.settings import DataSettings, SearchSettings, parse
+from nars.study.ledgers import LEDGER, ledger_file
 from nars.study.outcomes import Result
 from nars.study.summary import SearchSummary
 
@@ -22,6 +23,8 @@ ANSWER_KEYS = ("architecture", "recipe", "predicted_accuracy", "predicted_std", 
 # Settings that decide neither what is trained nor what is answered.
 NO_PART_IN_ANSWER = {"study", "runs_dir", "dry_run", "executor", "logger"}
 NO_PART_OF_TRAINER = {"accelerator", "loader_workers", "checkpoint_every", "keep_checkpoints"}
+NO_PART_WITH_RECORDS = {"data", "protocol", "method", "trainer"}  # where a ledger answers alone
+PART_OF_STRATEGY = {"answers", "pool_size", "cost_axis"}  # there
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it was built in: ten times as fast
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -69,6 +72,8 @@ def answer_folder(settings: SearchSettings) -> Path:
     content = deciding(settings.model_dump(mode="json"))
     if settings.pretrained is not None and Path(settings.pretrained).is_file():
         content["pretrained"] = digest(Path(settings.pretrained))
+    if settings.records is not None:
+        content["records"] = digest(ledger_file(settings.records))
     label = Constraint.of(settings.constraint).label
     words = label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
     return Path(settings.runs_dir) / settings.study / "answers" / f"{words}-{content_key(content)[:6]}"
@@ -77,6 +82,9 @@ def answer_folder(settings: SearchSettings) -> Path:
 def deciding(settings: Mapping) -> dict:
     """The settings, as plain containers, that decide what is trained and answered."""
     kept = {key: value for key, value in settings.items() if key not in NO_PART_IN_ANSWER}
+    if settings.get("records") is not None:
+        strategy = {key: value for key, value in settings["strategy"].items() if key in PART_OF_STRATEGY}
+        return {key: value for key, value in kept.items() if key not in NO_PART_WITH_RECORDS} | {"strategy": strategy}
     parts = {key: value for key, value in settings.get("trainer", {}).items() if key not in NO_PART_OF_TRAINER}
     return kept | {"trainer": parts}
 
@@ -90,7 +98,7 @@ def known_answer(settings: SearchSettings) -> Run | None:
     except UserError:  # damaged: the search writes it again
         return None
     runs = [run for run in runs if run.finished and not (run.summary.work and run.summary.work.failed)]
-    return next((run for run in runs if _same_images(run, settings.data)), None)
+    return next((run for run in runs if settings.records is not None or _same_images(run, settings.data)), None)
 
 
 def _same_images(run: Run, settings: DataSettings) -> bool:
@@ -100,7 +108,7 @@ def _same_images(run: Run, settings: DataSettings) -> bool:
     from nars.data import open_data  # imports torch
 
     images = open_data(settings, split_file=run.study / SPLIT).fingerprint
-    ledger = Ledger(run.study / "records.jsonl")
+    ledger = Ledger(run.study / LEDGER)
     records = [ledger.get(c.key) for r in run.summary.rounds for c in r.candidates]
     return all(record.training["data"] == images for record in records if record is not None)
 

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from nars.costs.table import DEFAULT_AXIS
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
-from nars.settings import Settings, parse
+from nars.settings import CostLimits, Settings, WindowSettings, parse
 from nars.study import provenance
 
 
@@ -67,6 +67,19 @@ class Work(Summary):
     training_seconds: float
 
 
+class LedgerSummary(Summary):
+    """The ledger that answered alone: its file, the key of the kind of trainings, the `data` in words, how many
+    `records` the predictor learned from, how many were left out and why, in words, and the costs between which they
+    lie, as limits."""
+
+    file: str
+    kind: str
+    data: str
+    records: int
+    left_out: tuple[str, ...] = ()
+    limits: dict[str, float]
+
+
 class GenerationSummary(Summary):
     """One generation of the evolution, see `nars.search.evolution.Generation`."""
 
@@ -87,7 +100,9 @@ class FrontPoint(Summary):
 
 class SearchSummary(Summary):
     """All that one run of `search.py` measured on the way. `importance`: dimension -> mean absolute change of the
-    predicted accuracy when it is shuffled; `front`: the predicted Pareto front over `cost_axis`."""
+    predicted accuracy when it is shuffled; `front`: the predicted Pareto front over `cost_axis`; `ledger`: what
+    answered where nothing was trained, and then the one round holds its records, each `predicted` by a fit to others.
+    """
 
     constraint: str
     command: str | None = None
@@ -97,6 +112,7 @@ class SearchSummary(Summary):
     started: str | None = None
     seconds: float | None = None
     work: Work | None = None
+    ledger: LedgerSummary | None = None
     early_stop: EarlyStop
     held_out_ranking: Agreement
     rounds: tuple[RoundSummary, ...]
@@ -104,6 +120,13 @@ class SearchSummary(Summary):
     front: tuple[FrontPoint, ...] = ()
     importance: dict[str, float] = Field(default_factory=dict)
     settings: dict
+
+    @property
+    def window(self) -> CostLimits:
+        """Between which costs the candidates lie that the predictor has learned from."""
+        if self.ledger is not None:
+            return parse(CostLimits, self.ledger.limits, where="ledger.limits")
+        return parse(WindowSettings, self.settings["strategy"]["window"], where="strategy.window")
 
     @property
     def cost_axis(self) -> str:

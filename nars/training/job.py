@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nars.data import ImageData
+from nars.records import Origin
 from nars.settings import DataSettings, LoggerSettings, ProtocolSettings, Settings, TrainerSettings
 from nars.spaces.candidate import Candidate
 
@@ -32,6 +33,7 @@ class TrainingJob(Settings):
     trainer: TrainerSettings
     logger: LoggerSettings
     training: dict
+    origin: Origin | None = None
     folder: str
     teacher: TeacherJob | None = None
     epochs: int
@@ -55,6 +57,19 @@ def training_identity(data: ImageData, protocol: ProtocolSettings, trainer: Trai
     if trainer.devices > 1:
         identity |= {"devices": trainer.devices, "sync_batchnorm": trainer.sync_batchnorm}
     return identity
+
+
+def origin_of(
+    data: ImageData, settings: DataSettings, *, search_space: str | None = None, recipe_space: str | None = None
+) -> Origin:
+    """Part of a record: the data under the name of its settings, with that of its folder."""
+    folder = "" if settings.name == "digits" else f" {Path(settings.root).resolve().name}"
+    return Origin(
+        data=f"{settings.name}{folder}",
+        classes=data.num_classes,
+        search_space=search_space,
+        recipe_space=recipe_space,
+    )
 
 
 def checkpoint_path(folder: Path | str) -> Path:

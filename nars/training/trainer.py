@@ -171,6 +171,7 @@ def _failed(job: TrainingJob, reason: str) -> Record:
         key=job.key,
         **job.candidate.to_dict(),
         training=job.training,
+        origin=job.origin,
         seed=job.seed,
         epochs=job.epochs,
         status="failed",

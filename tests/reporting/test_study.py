@@ -79,6 +79,8 @@ def test_an_answer_is_known_by_all_that_decides_it_and_nothing_else(tiny_maker):
         ["constraint.num_classes=10"],
         ["protocol.epochs=3"],
         ["trainer.precision=bf16-mixed"],
+        [f"records={maker.folder}"],
+        ["records_of=abcdef"],
     )
     assert {change.partition("=")[0].partition(".")[0] for (change,) in changes} == set(SearchSettings.model_fields) - {
         "study",

@@ -109,13 +109,21 @@ def _names(study: Study, summaries: list[SearchSummary]) -> list[str]:
     keys = list(dict.fromkeys(key for values in settings for key in values))
     keys = [key for key in keys if key != "seed" and len({str(values.get(key)) for values in settings}) > 1]
     keys = [key for key in keys if not key.startswith("constraint.m")]  # the limits are said of each run
+    if any(summary.ledger for summary in summaries):  # to which fewer settings matter
+        keys = [key for key in keys if all(key in values for values in settings)]
     names = [
-        f"{study.folder.name}, seed {summary.settings['seed']}, {len(summary.rounds)} rounds"
+        f"{study.folder.name}, seed {summary.settings['seed']}, {_source(summary)}"
         + "".join(f", {key}={values.get(key)}" for key in keys[:NAMED])
         for summary, values in zip(summaries, settings, strict=True)
     ]
     before = [names[:i].count(name) for i, name in enumerate(names)]
     return [name + (f" ({n + 1})" if n else "") for name, n in zip(names, before, strict=True)]
+
+
+def _source(summary: SearchSummary) -> str:
+    if summary.ledger is not None:
+        return f"from {summary.ledger.records} records of {summary.ledger.kind}"
+    return f"{len(summary.rounds)} rounds"
 
 
 def _leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

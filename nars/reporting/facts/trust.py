@@ -2,9 +2,8 @@
 
 from nars.costs.constraint import Constraint
 from nars.reporting.facts.describe import duration
-from nars.settings import WindowSettings, parse
 from nars.study.answers import Run
-from nars.study.summary import Agreement, SearchSummary
+from nars.study.summary import Agreement, LedgerSummary, SearchSummary, Work
 
 FEW = 20  # below so many held-out candidates a rank correlation says little
 
@@ -17,8 +16,14 @@ def trust_sentences(run: Run) -> list[str]:
 
 def prediction_sentences(summary: SearchSummary) -> list[str]:
     """What the predicted accuracy is, and how well the predictor ranked: the same for all runs that share rounds."""
+    epoch = summary.early_stop.epoch
+    if summary.ledger is not None:
+        return [
+            f"The predicted accuracy is the one after epoch {epoch}, which nine in ten of these trainings reach.",
+            _cross_validated(summary.held_out_ranking),
+        ]
     return [
-        f"The predicted accuracy is the one after epoch {summary.early_stop.epoch} of this protocol.",
+        f"The predicted accuracy is the one after epoch {epoch} of this protocol.",
         _ranking(summary.held_out_ranking),
     ]
 
@@ -27,12 +32,21 @@ def _work(summary: SearchSummary) -> str | None:
     work = summary.work
     if work is None:
         return None
+    if summary.ledger is not None:
+        return _answered(summary.ledger, work)
     data = summary.settings["data"]["name"]
     diverged = f" {work.diverged} diverged." if work.diverged else ""
     return (
         f"Trained {work.trained} candidates on {data} ({duration(work.training_seconds)} of training) and reused "
         f"{work.reused} from the ledger.{diverged}"
     )
+
+
+def _answered(ledger: LedgerSummary, work: Work) -> str:
+    diverged = f", of which {work.diverged} diverged and count 0" if work.diverged else ""
+    left_out = f" Left out: {', '.join(ledger.left_out)}." if ledger.left_out else ""
+    source = f"{ledger.records} records of {ledger.file} ({ledger.data}){diverged}"
+    return f"Answered from {source}: nothing was trained.{left_out}"
 
 
 def _failures(summary: SearchSummary) -> str | None:
@@ -52,13 +66,25 @@ def _ranking(agreement: Agreement) -> str:
         return "No candidate was predicted before it was trained, so nothing is known of the predictor's ranking."
     if tau is None:
         return f"Its ranking of {n} candidates before they were trained has no defined Kendall tau."
-    few = "; so few say little: take the answer as a first guess." if n < FEW else "."
-    return f"It ranked {n} candidates before they were trained with Kendall tau {tau:.2f} (1 perfect, 0 chance){few}"
+    return f"It ranked {n} candidates before they were trained with {_tau(agreement)}"
+
+
+def _cross_validated(agreement: Agreement) -> str:
+    n = agreement.candidates
+    if agreement.kendall_tau is None:
+        return f"Cross-validated on {n} records, its ranking has no defined Kendall tau."
+    return f"Cross-validated on {n} records, it ranked those that it had not seen with {_tau(agreement)}"
+
+
+def _tau(agreement: Agreement) -> str:
+    """Ends the sentence."""
+    few = "; so few say little: take the answer as a first guess." if agreement.candidates < FEW else "."
+    return f"Kendall tau {agreement.kendall_tau:.2f} (1 perfect, 0 chance){few}"
 
 
 def outside_sentence(run: Run) -> str | None:
     """Which answers lie outside the costs of the trained candidates; None if none does."""
-    window = Constraint.of(parse(WindowSettings, run.summary.settings["strategy"]["window"], where="strategy.window"))
+    window = Constraint.of(run.summary.window)
     outside = [rank for rank, answer in enumerate(run.answers, start=1) if not window.kept_by(answer["costs"])]
     if not outside:
         return None

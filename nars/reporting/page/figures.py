@@ -180,7 +180,8 @@ def predicted_against_measured(section: Section) -> go.Figure | None:
     ends = [min(c.predicted for c in known), max(c.predicted for c in known)]
     line = {"color": GREY, "dash": "dot"}
     figure.add_scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False)
-    figure.update_xaxes(title="accuracy predicted before training")
+    alone = section.summary is not None and section.summary.ledger is not None
+    figure.update_xaxes(title=f"accuracy predicted {'without its record' if alone else 'before training'}")
     figure.update_yaxes(title="accuracy measured")
     return figure
 

@@ -10,7 +10,7 @@ from nars.costs.table import flattened
 from nars.reporting.tracking.notices import Notices
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
 from nars.settings import LoggerSettings, SearchSettings
-from nars.study.answers import Run
+from nars.study.answers import NO_PART_WITH_RECORDS, Run
 from nars.wandb_run import WandbRun, candidate_scalars, scalars
 
 IN_CONFIG = {"constraint", "data", "protocol", "predictor", "strategy", "trainer", "seed"}
@@ -53,7 +53,7 @@ class SearchTracking:
         self.run.log(row)
         self.notices.say_problem()
 
-    def answer(self, answer: Run, history: History, *, encoder: Path, predictor: Path) -> None:
+    def answer(self, answer: Run, history: History, *, records: Path, encoder: Path, predictor: Path) -> None:
         """Show the finished search: generations, tables, summary, artifacts."""
         summary, best = answer.summary, answer.answers[0]
         for i, generation in enumerate(summary.generations):
@@ -65,7 +65,7 @@ class SearchTracking:
         agreement = {f"held_out/{key}": value for key, value in summary.held_out_ranking.model_dump().items()}
         self.run.summarise({key: best[key] for key in ("predicted_accuracy", "predicted_std")} | best["costs"])
         self.run.summarise(work | agreement | {"early_stop_epoch": summary.early_stop.epoch})
-        self.run.use(f"records-{self.study.name}", "records", [self.study / "records.jsonl"])
+        self.run.use(f"records-{self.study.name}", "records", [records])
         self.run.use(encoder.stem, "encoder", [encoder])
         for step in (self.run.give, self.run.use):  # made of the records, then used for the pairs
             step(f"predictor-{self.study.name}", "predictor", [predictor])
@@ -89,7 +89,8 @@ def pairs_artifact(folder: Path) -> tuple[str, str, list[Path]]:
 
 def _search_config(settings: SearchSettings) -> dict:
     names = {"search_space": settings.search_space.name, "recipe_space": settings.recipe_space.name}
-    return scalars(settings.model_dump(mode="json", include=IN_CONFIG)) | names
+    keys = IN_CONFIG if settings.records is None else IN_CONFIG - NO_PART_WITH_RECORDS | {"records", "records_of"}
+    return scalars(settings.model_dump(mode="json", include=keys)) | names
 
 
 def _candidate_rows(history: History) -> list[dict]:

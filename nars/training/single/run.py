@@ -57,6 +57,7 @@ def run_training(
         architecture=job.architecture,
         recipe=job.recipe,
         training=job.training,
+        origin=job.origin,
         seed=job.seed,
         epochs=job.epochs,
         status="diverged" if module.diverged else "finished",
