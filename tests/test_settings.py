@@ -5,6 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from nars.costs.table import LIMITED
 from nars.errors import UserError
 from nars.settings import (
     ArchitectureSpaceSettings,
@@ -145,7 +146,7 @@ def test_two_spellings_at_once_are_refused(conf):
     assert "give either kernel, or both kernel_first and kernel_rest" in message_of(ArchitectureSpaceSettings, values)
 
 
-@pytest.mark.parametrize("cost", ["macs", "params"])
+@pytest.mark.parametrize("cost", LIMITED)
 def test_crossed_limits_are_refused(cost):
     values = {f"min_{cost}": 5e8, f"max_{cost}": 4e8}
     assert message_of(ConstraintSettings, values).startswith(f"group: min_{cost} is above max_{cost}, given ")

@@ -15,6 +15,7 @@ from nars.records import Ledger
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ("experiment=smoke", "protocol.steps_per_epoch=4", "predictor.pretrain.epochs=2", "strategy.batch=2")
+LIMITED = (*SMOKE, "constraint.max_activations=1e6")  # costs beside those that are always priced
 
 
 def command(script: str, *arguments: str, runs: Path) -> list[str]:
@@ -39,7 +40,7 @@ def run(script: str, *arguments: str, runs: Path) -> subprocess.CompletedProcess
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_search_and_the_training_of_its_answer(read_wandb, tmp_path):
-    done = run("search.py", *SMOKE, "logger.wandb.offline=false", runs=tmp_path)
+    done = run("search.py", *LIMITED, "logger.wandb.offline=false", runs=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     study = tmp_path / "smoke"
@@ -52,6 +53,8 @@ def test_a_search_and_the_training_of_its_answer(read_wandb, tmp_path):
     by_type = {kind: [r for r in runs.values() if r.run.job_type == kind] for kind in ("candidate", "pretraining")}
     assert {r.run.run_group for r in runs.values()} == {"smoke"}
     assert {r.run.run_id for r in by_type["candidate"]} == {f"smoke-{key}" for key in records}
+
+    candidates = {r.run.run_id.removeprefix("smoke-"): r for r in by_type["candidate"]}
 
     (answer_folder,) = (study / "answers").iterdir()
     summary = yaml.safe_load((answer_folder / "search.yaml").read_text())
@@ -81,7 +84,9 @@ def test_a_search_and_the_training_of_its_answer(read_wandb, tmp_path):
     assert (tables["candidates/nrows"], tables["answers/nrows"]) == (4, 5)
     best = yaml.safe_load((answer_folder / "best-1.yaml").read_text())
     assert search.summary["predicted_accuracy"] == best["predicted_accuracy"]
-    assert search.summary["macs"] == best["macs"]
+    for cost in ("macs", "params", "activations"):
+        assert search.summary[cost] == best[cost]
+    assert all(run.summary["activations"] == records[key].costs["activations"] for key, run in candidates.items())
     pairs = f"pairs-smoke-{answer_folder.name}"
     assert [artifact for artifact in search.artifacts if artifact[1] != "run_table"] == [
         ("records-smoke", "records", True),
@@ -105,12 +110,12 @@ def test_a_search_and_the_training_of_its_answer(read_wandb, tmp_path):
     # A search that was answered without W&B is shown when it is asked for, once, and keeps what it says of its work.
     shutil.rmtree(study / "wandb")
     before = {file: file.read_bytes() for file in answer_folder.iterdir()}
-    done = run("search.py", *SMOKE, runs=tmp_path)
+    done = run("search.py", *LIMITED, runs=tmp_path)
     assert "Trained 4 candidates" in done.stdout, done.stderr
     (again,) = read_wandb(study).values()
     assert (again.run.run_id, again.history[-1]["candidates/nrows"]) == (search.run.run_id, 4)
     assert {file: file.read_bytes() for file in answer_folder.iterdir()} == before
-    assert "answered already" in run("search.py", *SMOKE, runs=tmp_path).stdout
+    assert "answered already" in run("search.py", *LIMITED, runs=tmp_path).stdout
 
 
 @pytest.mark.slow
