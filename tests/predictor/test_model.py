@@ -16,6 +16,8 @@ def test_the_share_goes_to_whichever_predicts_left_out_records_better():
     assert blend_share(y, y + noise[0], y + 0.1 * noise[1]) < 0.1
     assert blend_share(y, y + noise[0], y + noise[1]) == pytest.approx(0.5, abs=0.1)
     assert blend_share(y, y, y) == 0.5
+    assert blend_share(y, y + noise[0], y + 2 * noise[0]) == 1  # to go beyond the first would be better still
+    assert blend_share(y, y + 2 * noise[0], y + noise[0]) == 0
     few = blend_share(y[:2], y[:2], y[:2] + 1)
     assert 0.5 < few < 0.7
 

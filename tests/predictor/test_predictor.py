@@ -13,6 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from nars.errors import UserError
 from nars.predictor.predictor import Predictor
+from nars.predictor.storage import read, write
 from nars.settings import ArchitectureSpaceSettings, FitSettings, PredictorSettings, PretrainSettings, parse
 from nars.spaces.architecture import ArchitectureSpace
 
@@ -334,8 +335,13 @@ def test_unusable_files_are_refused_in_one_line(space, tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "text").write_text("hello\nworld\n" * 100)
     save_file({"w": torch.zeros(3)}, tmp_path / "foreign")
+    tensors, metadata = read(whole)
+    write(tmp_path / "unknown", tensors, metadata | {"settings": metadata["settings"] | {"heads": 3}})
     (tmp_path / "folder").mkdir()
     messages = {}
+    with pytest.raises(UserError) as caught:
+        Predictor.load(tmp_path / "unknown")
+    assert str(caught.value).startswith(f"{tmp_path / 'unknown'}: predictor.heads: unknown key")
     for name in ("torn", "empty", "text", "foreign", "folder", "absent"):
         with pytest.raises(UserError) as caught:
             Predictor.load(tmp_path / name)

@@ -153,6 +153,41 @@ def test_a_second_call_goes_the_same_way(tiny_joint, pool, seed):
             np.testing.assert_array_equal(mine.predicted, theirs.predicted)
 
 
+def test_a_strategy_is_told_all_that_was_chosen_and_how_it_went(tiny_joint, pool):
+    """Failed trainings as nan, diverged ones as 0, in the order of the choice."""
+
+    heard = []
+
+    class Listens(Nars):
+        def choose(self, n, points, accuracies):
+            heard.append((n, points, accuracies))
+            return super().choose(n, points, accuracies)
+
+    evaluate = Planted(tiny_joint, 5, failing=lambda i: i == 3, diverging=lambda i: i == 5)
+    settings, predictor = NarsSettings(name="nars", choose="best_per_bin", rounds=3, batch=16), Ridge()
+    strategy = Listens(settings, tiny_joint, Pool(*pool), predictor, seed=0)
+    history = run_rounds(
+        tiny_joint,
+        strategy,
+        evaluate,
+        predictor,
+        settings,
+        epochs=EPOCHS,
+        noise_level=0.0,
+        on_round=lambda done, history: None,
+    )
+    for number, (n, points, accuracies) in enumerate(heard):
+        assert n == 16
+        before = history.rounds[:number]
+        assert points.tolist() == [point for r in before for point in r.points.tolist()]
+        measured = [record.accuracy_at(history.epoch) for r in before for record in r.records]
+        if number:
+            assert np.isnan(accuracies[3])
+            assert accuracies[5] == 0
+            measured[3] = accuracies[3]
+        np.testing.assert_array_equal(accuracies, measured)
+
+
 def test_more_rounds_begin_as_fewer_do(tiny_joint, pool):
     few, many = (search(tiny_joint, pool, Planted(tiny_joint, 3), rounds=n) for n in (2, 4))
     for mine, theirs in zip(few.rounds, many.rounds, strict=False):
