@@ -19,7 +19,12 @@ def command(script: str, *words: str) -> str:
 
 def override(key: str, text: str | Path) -> str:
     """`key=text` as one word of a shell, which Hydra reads as this very text."""
-    return shlex.quote(f"{key}={literal(str(text))}")
+    return word(key, literal(str(text)))
+
+
+def word(key: str, value: str) -> str:
+    """`key=value` as one word of a shell; the value is written in Hydra's grammar."""
+    return shlex.quote(f"{key}={value}")
 
 
 def literal(text: str) -> str:

@@ -33,7 +33,7 @@ ALLOWED = {
     "training": ONE_TRAINING | {"machine", "leases", "training/single"},
     "training/single": ONE_TRAINING | {"training", "training/weights"},
     "training/weights": ONE_TRAINING | {"training"},
-    "study": LOW | {"machine", "costs", "data", "records", "search"},
+    "study": LOW | {"machine", "costs", "data", "records", "search", "shell"},
     "reporting": FACTS | {"streams", "wandb_run", "reporting/page", "reporting/screen"},
     "reporting/facts": FACTS,
     "reporting/page": FACTS | {"reporting/facts"},

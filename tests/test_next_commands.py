@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
@@ -21,9 +22,10 @@ from nars.configuration import settings_from
 from nars.overrides import with_texts_quoted
 from nars.reporting.page.report import write_report
 from nars.reporting.screen.terminal import print_answer
-from nars.settings import PrepareSettings, PretrainScriptSettings, TrainSettings
+from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
 from nars.shell import literal
 from nars.study.folder import read_study
+from nars.study.next_step import train_command
 
 ROOT = Path(__file__).parents[1]
 ODD = "O'Brien's \"best\" [v2] (2019), a=b #1 ${x} $HOME café"
@@ -107,6 +109,68 @@ def test_a_search_names_the_pair_that_it_found(study):
     command = output.getvalue().splitlines()[-1].partition("on: ")[2]
     assert command.startswith("python train.py ")
     assert given(command, "candidate") == str(run.answer_file(1))
+
+
+def arrived(command: str, script: str, settings_class):
+    """The settings that a copied command gives its script."""
+    python, file, *words = shlex.split(command)
+    assert (python, file) == ("python", f"{script}.py")
+    return settings_of(script, settings_class, *with_texts_quoted(words, settings_class))
+
+
+def searched_with(study: Path, *overrides: str) -> SearchSettings:
+    """Let the study's answer be one that was searched with other settings."""
+    settings = settings_of("search", SearchSettings, *overrides)
+    [run] = read_study(study).runs
+    summary = run.summary.model_copy(update={"settings": settings.model_dump(mode="json")})
+    (run.folder / "search.yaml").write_text(yaml.safe_dump(summary.model_dump(mode="json")))
+    return settings
+
+
+SEARCHES = {
+    "digits": (),
+    "photos": ("data=folder", f"data.root={literal(ODD)}", "data.val_fraction=0.3", "protocol.epochs=7", "seed=3"),
+    "whole": ("data=prepared", "data.root='12'", "protocol=search", "protocol.steps_per_epoch=null"),
+    "preset": ("experiment=imagenet200", "data.root=/x"),
+    "keys": ("experiment=smoke", "logger=[csv,wandb]", "trainer.accelerator=cpu", "protocol.lr_decay=1e-5"),
+    "none": ("logger=none",),
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_the_next_command_trains_as_its_search_did(search, study):
+    settings = searched_with(study, *SEARCHES[search])
+    [run] = read_study(study).runs
+    output = io.StringIO()
+    print_answer(Console(file=output, width=80, markup=False), run, report=study / "report.html")
+    printed = output.getvalue().splitlines()[-1].partition("on: ")[2]
+    copied = [unescape(text) for text in re.findall(r'data-copy="([^"]*)"', write_report([study]).read_text())]
+    copied = [text for text in copied if "train.py" in text][-len(run.answers) :]
+    for rank, command in ((1, printed), *enumerate(copied, start=1)):
+        train = arrived(command, "train", TrainSettings)
+        assert train.candidate == str(run.answer_file(rank))
+        assert Path(train.runs_dir, train.study) == study
+        for key in {"data", "protocol", "trainer", "logger", "seed"}:
+            assert getattr(train, key) == getattr(settings, key)
+    assert rank == len(run.answers)
+
+
+def test_what_is_as_the_script_has_it_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "tests/fixtures/old_study/study", "runs/digits")
+    searched_with(Path("runs/digits"))
+    [run] = read_study(Path("runs/digits")).runs
+    assert train_command(run, 1) == f"python train.py candidate={run.answer_file(1)} study=digits"
+
+
+def test_a_pretrained_file_is_used_with_the_space_it_was_made_for(tmp_path):
+    given = ("search_space=tiny", "search_space.stem_width=[4,12]", "recipe_space=tiny", "predictor.embedding=8")
+    short = ("predictor.pretrain.pool_size=200", "predictor.pretrain.epochs=1", f"runs_dir={literal(str(tmp_path))}")
+    settings = settings_of("pretrain_predictor", PretrainScriptSettings, *given, *short)
+    command = printed(pretrain_to_file, settings).splitlines()[-1].partition("use it with: ")[2]
+    search = arrived(command, "search", SearchSettings)
+    for key in ("search_space", "recipe_space", "predictor", "runs_dir"):
+        assert getattr(search, key) == getattr(settings, key)
 
 
 def test_a_report_copies_the_commands_of_all_pairs(study):

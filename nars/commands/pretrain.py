@@ -13,6 +13,7 @@ from nars.shell import command, override
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import JointSpace
 from nars.spaces.recipe import recipe_space
+from nars.study.next_step import differing
 
 
 def pretrain_to_file(settings: PretrainScriptSettings, console: Console) -> Path:
@@ -39,7 +40,8 @@ def pretrain_to_file(settings: PretrainScriptSettings, console: Console) -> Path
     if settings.output is not None:
         path = Path(settings.output)
         predictor.save(path)
-    use = command("search.py", override("pretrained", path))
+    given = settings.model_dump(mode="json", exclude={"logger"})  # a pretraining's own: trainings have others
+    use = command("search.py", override("pretrained", path), *differing("search", given))
     console.print(f"written: {path}; use it with: {use}", soft_wrap=True)
     notices.say_end()
     return path

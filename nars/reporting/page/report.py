@@ -26,9 +26,9 @@ from nars.reporting.facts.sweeps import Sweep
 from nars.reporting.facts.trust import outside_sentence, prediction_sentences, trust_sentences
 from nars.reporting.page.figures import figures_of, front_of_searches
 from nars.reporting.page.strip import HEIGHT, strip_of
-from nars.shell import command, override
 from nars.study.answers import REPORT, Run
 from nars.study.folder import read_study
+from nars.study.next_step import train_command
 
 
 def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
@@ -96,7 +96,7 @@ def answer_rows(run: Run, section: Section, sections: Sequence[Section]) -> list
             "marked": marked,
             "recipe": [(key in marked, recipe_value(key, value)) for key, value in answer["recipe"].items()],
             "differences": differences(answer, run.answers[0]),
-            "command": command("train.py", override("candidate", run.answer_file(rank))),
+            "command": train_command(run, rank),
         }
         for rank, answer in enumerate(run.answers, start=1)
     ]

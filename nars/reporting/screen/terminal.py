@@ -14,8 +14,8 @@ from nars.reporting.facts.describe import architecture_strip, differences, durat
 from nars.reporting.facts.trust import trust_sentences
 from nars.search.early_stop import EarlyStop
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
-from nars.shell import command, override
 from nars.study.answers import Run
+from nars.study.next_step import train_command
 
 if TYPE_CHECKING:
     from nars.methods.dry_run import Plan  # imports torch
@@ -119,10 +119,7 @@ def print_answer(console: Console, run: Run, report: Path) -> None:
     console.print(_answers(run))
     console.print(" ".join(trust_sentences(run)))
     console.print(f"Report: {report}", soft_wrap=True)
-    console.print(
-        f"Train the best pair on: {command('train.py', override('candidate', run.answer_file(1)))}",
-        soft_wrap=True,
-    )
+    console.print(f"Train the best pair on: {train_command(run, 1)}", soft_wrap=True)
 
 
 def _answers(run: Run) -> Table:
