@@ -15,15 +15,39 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, MissingMandatoryValue, OmegaConfBaseException
 
+from nars.advice import check_words, groups_of, nearest_option, options_of, with_short_numbers
 from nars.costs.table import LIMITED
 from nars.errors import UserError, disk_error
 from nars.files import CONF
 from nars.overrides import with_texts_quoted
-from nars.settings import CostLimits, RecipeOverrides, Settings, SettingsType, parse
+from nars.settings import (
+    CostLimits,
+    PrepareSettings,
+    PretrainScriptSettings,
+    RecipeOverrides,
+    SearchSettings,
+    Settings,
+    SettingsType,
+    TrainSettings,
+    parse,
+)
+from nars.settings.keys import nearest_key
 from nars.streams import complain, end_if_reader_is_gone, run_and_exit
 
+BY_SCRIPT = {
+    "search": SearchSettings,
+    "train": TrainSettings,
+    "pretrain_predictor": PretrainScriptSettings,
+    "prepare_data": PrepareSettings,
+}
+
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # for Hydra's own folders; ours are settings
-OmegaConf.register_new_resolver("limited_costs", lambda: ", ".join(LIMITED), replace=True)  # for help
+OmegaConf.register_new_resolver(  # for help, as all that follows
+    "options_of_groups",
+    lambda script: "".join(f"{group}: {', '.join(options_of(group))}\n" for group in groups_of(BY_SCRIPT[script])),
+    replace=True,
+)
+OmegaConf.register_new_resolver("limited_costs", lambda: ", ".join(LIMITED), replace=True)
 OmegaConf.register_new_resolver("name_of_study", lambda *given: name_of_study(*given), replace=True)
 # All keys of a recipe and all limits, null, so that files in conf/ name only what they set: Hydra refuses keys that a
 # configuration does not have.
@@ -48,7 +72,8 @@ def run_script(main: Callable[[], None], settings_class: type[Settings]) -> NoRe
     """Run a `hydra.main` function of these settings; its errors and Hydra's own end as `one_line_errors` says."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, not in Hydra's own report
     with one_line_errors():
-        sys.argv[1:] = with_texts_quoted(sys.argv[1:], settings_class)
+        sys.argv[1:] = with_short_numbers(with_texts_quoted(sys.argv[1:], settings_class))
+        check_words(sys.argv[1:], settings_class)
         run_and_exit(main)
 
 
@@ -70,7 +95,15 @@ def user_errors() -> Iterator[None]:
             raise
         raise disk_error(error) from None
     except (HydraException, OmegaConfBaseException) as error:
+        no_group = re.match(r"Could not override '(?:.*/)?(\w+)'\. No match in the defaults list", str(error))
+        if no_group:
+            raise UserError(
+                f"{no_group[1]}: this script has no such group; its --help lists those that it has"
+            ) from None
+        no_key = re.match(r"Could not override '([\w.]+)'", str(error))
         words = "; ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip())
+        if no_key and _unknown_key(error) is None:
+            raise UserError(f"{no_key[1]}: this script has no such key; --cfg job lists those that it has") from None
         raise UserError(_unknown_key(error) or words) from None
     except RuntimeError as error:
         unknown = str(error).partition("Unknown plugin class : ")[2]
@@ -119,7 +152,19 @@ def _unknown_key(error: Exception) -> str | None:
     cause = error.__cause__
     if not (isinstance(cause, ConfigAttributeError) and cause.parent_node):
         return None
-    return f"{cause.full_key}: unknown key; allowed: {', '.join(key for key in cause.parent_node if key != 'hydra')}"
+    meant = nearest_key(cause.full_key, _keys_in(cause.parent_node._get_root()))
+    allowed = ", ".join(key for key in cause.parent_node if key != "hydra")
+    return f"{cause.full_key}: unknown key; " + (f"did you mean {meant}? " if meant else "") + f"allowed: {allowed}"
+
+
+def _keys_in(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    """Full names of the keys of a configuration, Hydra's own left out."""
+    for key in config:
+        if key != "hydra":
+            yield f"{prefix}{key}"
+            node = config._get_node(key)
+            if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
+                yield from _keys_in(node, f"{prefix}{key}.")
 
 
 def _missing_option(error: MissingConfigException) -> str:
@@ -127,7 +172,8 @@ def _missing_option(error: MissingConfigException) -> str:
     options = error.options or sorted(file.stem for file in (CONF / group).glob("*.yaml"))  # Hydra names none of a list
     if not (group and options):
         return str(error).splitlines()[0]
-    return f"{group}={option}: no such option; allowed: {', '.join(options)}"
+    meant = nearest_option(group, option)
+    return f"{group}={option}: no such option; " + (f"{meant}; " if meant else "") + f"allowed: {', '.join(options)}"
 
 
 def settings_from(config: DictConfig, settings_class: type[SettingsType]) -> SettingsType:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import yaml
 
+from nars.errors import UserError, disk_error
+
 _HERE = Path(__file__).parent
 CONF = next(path for path in (_HERE / "conf", _HERE.parent / "conf") if path.is_dir())  # installed; in a clone
 
@@ -92,3 +94,17 @@ def content_key(content) -> str:
     """Hash (16 hex digits) of plain containers, independent of key order."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def make_study_folder(runs_dir: str, study: str) -> Path:
+    """The folder of a study, made if it is not there and found to be writable; UserError if it can never be made,
+    OSError if the disk is full or forbidden."""
+    folder = Path(runs_dir) / study
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        if disk_error(error) is not None:
+            raise
+        raise UserError(f"runs_dir={runs_dir}: {folder} cannot be made ({error.strerror}); give another") from None
+    return folder

@@ -6,8 +6,7 @@ names mean text as it is written, so their values are quoted here where Hydra wo
 
 import os
 from collections.abc import Iterator, Sequence
-from types import NoneType, UnionType
-from typing import Annotated, Union, get_args, get_origin
+from types import NoneType
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
@@ -16,6 +15,7 @@ from pydantic import BaseModel
 
 from nars.errors import UserError
 from nars.settings import Settings
+from nars.settings.keys import kinds_of
 from nars.shell import quoted
 
 OF_HYDRA = {"hydra.run.dir": False, "hydra.sweep.dir": False}  # its folders, with ~ as ours have it
@@ -44,21 +44,12 @@ def text_keys(settings_class: type[Settings]) -> dict[str, bool]:
 
 def _text_keys(settings_class: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool]]:
     for name, field in settings_class.model_fields.items():
-        kinds = _kinds(field.annotation)
+        kinds = kinds_of(field.annotation)
         if kinds - {NoneType} == {str}:
             yield f"{prefix}{name}", NoneType in kinds
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 yield from _text_keys(kind, f"{prefix}{name}.")
-
-
-def _kinds(annotation) -> set:
-    """What a value may be: the members of a union, without what only says more about them."""
-    if get_origin(annotation) is Annotated:
-        return _kinds(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return set().union(*map(_kinds, get_args(annotation)))
-    return {annotation}
 
 
 def _with_text_quoted(argument: str, keys: dict[str, bool], *, sweep: bool) -> str:

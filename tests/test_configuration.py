@@ -166,17 +166,17 @@ def test_every_cost_can_be_limited_whatever_the_files_name():
 
 
 @pytest.mark.parametrize(
-    ("override", "allowed"),
+    ("override", "meant", "allowed"),
     [
-        ("constraint.max_mac=1", ", ".join([*CostLimits.model_fields, "num_classes"])),
-        ("sed=1", "search_space, recipe_space, constraint"),
+        ("constraint.max_mac=1", "constraint.max_macs", ", ".join([*CostLimits.model_fields, "num_classes"])),
+        ("sed=1", "seed", "search_space, recipe_space, constraint"),
     ],
 )
-def test_an_unknown_key_is_named_with_those_allowed(override, allowed):
+def test_an_unknown_key_is_named_with_those_allowed(override, meant, allowed):
     with pytest.raises(UserError) as error, user_errors():
         settings_of("search", override)
     key = override.partition("=")[0]
-    assert str(error.value).startswith(f"{key}: unknown key; allowed: {allowed}")
+    assert str(error.value).startswith(f"{key}: unknown key; did you mean {meant}? allowed: {allowed}")
     assert "hydra" not in str(error.value)
 
 
@@ -277,7 +277,7 @@ def test_preparing_asks_for_what_must_be_given():
     ("script", "key", "value", "message"),
     [
         ("search", "data.image", 3, "data.image: unknown key"),
-        ("search", "sed", 3, "sed: unknown key; allowed: study, runs_dir, seed, search_space"),
+        ("search", "sed", 3, "sed: unknown key; did you mean seed? allowed: study, runs_dir, seed, search_space"),
         ("search", "seed", -1, "seed: Input should be greater than or equal to 0, given -1"),
         ("train", "seed", 2**32, "seed: Input should be less than 4294967296, given 4294967296"),
         ("search", "study", "a/b", "study: String should match pattern"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nars.files import new_folder, write_whole
+from nars.errors import UserError
+from nars.files import make_study_folder, new_folder, write_whole
 
 
 def refusing(number: int):
@@ -65,3 +66,11 @@ def test_of_many_that_want_a_new_folder_each_gets_its_own(tmp_path):
         made = list(threads.map(new_folder, [wanted] * 24))
     assert {Path(folder).name for folder in made} == {"now", *(f"now-{n}" for n in range(2, 25))}
     assert all(folder.is_dir() for folder in made)
+
+
+def test_a_study_whose_folder_can_never_be_made_is_one_line(tmp_path):
+    assert make_study_folder(str(tmp_path / "runs"), "mine") == tmp_path / "runs" / "mine"
+    assert (tmp_path / "runs" / "mine").is_dir()
+    assert not list((tmp_path / "runs" / "mine").iterdir())
+    with pytest.raises(UserError, match=r"^runs_dir=/proc/x: /proc/x/mine cannot be made \(No such file"):
+        make_study_folder("/proc/x", "mine")

@@ -40,13 +40,14 @@ ALLOWED = {
     "reporting/screen": FACTS | {"console", "reporting/facts", "reporting/page", "reporting/tracking"},
     "reporting/tracking": FACTS | {"wandb_run"},
     "overrides": LOW | {"shell"},
-    "configuration": LOW | {"overrides", "streams"},
+    "advice": LOW,
+    "configuration": LOW | {"advice", "costs/table", "overrides", "streams"},
     "sweep": LOW | {"configuration", "console", "shell", "streams", "study", "reporting/screen"},
 }
 ALLOWED["problem"] = LOW | {"spaces", "costs", "data", "search", "study"}
 ALLOWED["methods"] = ONE_TRAINING | {"leases", "problem", "study", "search", "predictor", "seeds", "training"}
 ALLOWED["methods"] |= {"training/single"}
-WITH_HYDRA = {"overrides", "configuration", "sweep"}
+WITH_HYDRA = {"advice", "overrides", "configuration", "sweep"}
 ALLOWED["commands"] = set(ALLOWED) - WITH_HYDRA
 
 

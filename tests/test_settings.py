@@ -65,12 +65,12 @@ def test_a_wrong_value_is_named_with_its_path(given, message):
 
 def test_an_unknown_key_is_named_with_those_allowed():
     message = message_of(PretrainSettings, {"epoch": 3})
-    assert message == "group.epoch: unknown key; allowed: pool_size, epochs, batch_size, lr"
+    assert message == "group.epoch: unknown key; did you mean group.epochs? allowed: pool_size, epochs, batch_size, lr"
 
 
 def test_an_unknown_key_comes_before_the_missing_one_that_it_was_meant_to_be():
     message = message_of(ProtocolSettings, {"epoch": 3, "batch_size": 8})
-    assert message.startswith("group.epoch: unknown key; allowed: epochs, ")
+    assert message.startswith("group.epoch: unknown key; did you mean group.epochs? allowed: epochs, ")
     assert message.endswith(" (and 1 more)")
 
 

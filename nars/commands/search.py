@@ -1,6 +1,5 @@
 """What `search.py` does: a question is checked, a method answers it, and the answer is written and shown."""
 
-import tempfile
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from nars.costs.table import by_name
 from nars.errors import UserError
+from nars.files import make_study_folder
 from nars.methods.contract import Answer, Told
 from nars.methods.opening import open_method
 from nars.problem import Problem
@@ -26,6 +26,7 @@ from nars.settings import LoggerSettings, SearchSettings
 from nars.study.answers import Run, answer_folder, known_answer, write_answer, write_unfinished
 from nars.study.outcomes import Result
 from nars.study.summary import SearchSummary, summary_of
+from nars.training.devices import check_precision, device_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class Search:
         method = open_method(self.settings, self.problem, self, memory=self.memory)
         self._check()
         method.check()
-        self._make_folder()
+        make_study_folder(self.settings.runs_dir, self.settings.study)
         if self.settings.records is None:
             print_passed_over(self.console, self.problem.data.passed_over)
         if self.settings.dry_run:
@@ -91,11 +92,9 @@ class Search:
         if self.settings.records_of is not None and self.settings.records is None:
             raise UserError(f"records_of={self.settings.records_of}: of which ledger? give records=<a study's folder>")
         self.problem.check(tries=self.settings.evolution.tries)
-
-    def _make_folder(self) -> None:
-        """The study's; OSError, before anything is trained, if it cannot be written."""
-        self.problem.folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=self.problem.folder).close()
+        trains_here = self.settings.executor.name == "local" and self.settings.records is None
+        if trains_here and not self.settings.dry_run:
+            check_precision(self.settings.trainer.precision, device_of(self.settings.trainer.accelerator))
 
     def _show_plan(self, plan) -> None:
         if isinstance(plan, str):

@@ -14,7 +14,7 @@ from nars.data import ImageData, open_data
 from nars.data.folder import open_whole_folder
 from nars.data.names import beside
 from nars.errors import UserError
-from nars.files import digest, write_whole
+from nars.files import digest, make_study_folder, write_whole
 from nars.machine import limit_threads
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
 from nars.records import Ledger, Record, training_key
@@ -47,7 +47,7 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     """Train, or go on; returns the folder with the best weights and their card."""
     if settings.weights is not None:
         raise UserError("weights=... is for mode=evaluate; to learn from a trained network: teacher.weights=...")
-    folder = Path(settings.runs_dir) / settings.study
+    folder = make_study_folder(settings.runs_dir, settings.study)
     ledger = Ledger(folder / "records.jsonl")
     data = open_data(settings.data, split_file=folder / SPLIT)
     print_passed_over(console, data.passed_over)

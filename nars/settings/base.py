@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from nars.errors import UserError
+from nars.settings.keys import keys_of, nearest_key
 
 
 class Settings(BaseModel):
@@ -51,7 +52,8 @@ def _one_line(error: ValidationError, settings_class: type[Settings], values, wh
     more = f" (and {len(others)} more)" if others else ""
     if problem["type"] == "extra_forbidden":
         allowed = ", ".join(settings_class.model_fields) if len(problem["loc"]) == 1 else "see conf/"
-        return f"{path}: unknown key; allowed: {allowed}{more}"
+        meant = nearest_key(path, keys_of(settings_class, f"{where}." if where else ""))
+        return f"{path}: unknown key; " + (f"did you mean {meant}? " if meant else "") + f"allowed: {allowed}{more}"
     if problem["type"] == "missing":
         return f"{path}: missing, and there is no default{more}"
     message = problem["msg"].removeprefix("Value error, ")
