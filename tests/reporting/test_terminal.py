@@ -61,6 +61,12 @@ def test_counts_failed_and_diverged_trainings(run):
         (3, None, "Its ranking of 3 candidates before they were trained has no defined Kendall tau."),
         (4, 0.67, "with Kendall tau 0.67 (1 perfect, 0 chance); so few say little"),
         (60, 0.67, "with Kendall tau 0.67 (1 perfect, 0 chance)."),
+        (
+            60,
+            0.17,
+            "with Kendall tau 0.17 (1 perfect, 0 chance); that may be chance: take the answer as a first guess.",
+        ),
+        (60, 0.18, "with Kendall tau 0.18 (1 perfect, 0 chance)."),  # chance has a deviation of 0.0885
     ],
 )
 def test_says_how_well_the_predictor_ranked(run, candidates, tau, sentence):

@@ -1,5 +1,7 @@
 """How far an answer can be trusted, in plain sentences."""
 
+import math
+
 from nars.costs.constraint import Constraint
 from nars.reporting.facts.describe import duration
 from nars.study.answers import Run
@@ -77,9 +79,14 @@ def _cross_validated(agreement: Agreement) -> str:
 
 
 def _tau(agreement: Agreement) -> str:
-    """Ends the sentence."""
-    few = "; so few say little: take the answer as a first guess." if agreement.candidates < FEW else "."
-    return f"Kendall tau {agreement.kendall_tau:.2f} (1 perfect, 0 chance){few}"
+    """Ends the sentence; beneath two standard deviations of what chance gives (Kendall 1938), with a warning."""
+    n, tau = agreement.candidates, agreement.kendall_tau
+    doubt = ""
+    if n < FEW:
+        doubt = "; so few say little: take the answer as a first guess"
+    elif tau < 2 * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))):
+        doubt = "; that may be chance: take the answer as a first guess"
+    return f"Kendall tau {tau:.2f} (1 perfect, 0 chance){doubt}."
 
 
 def outside_sentence(run: Run) -> str | None:
