@@ -334,3 +334,31 @@ def test_single_stages_and_last_stages_of_stride_2_build(tiny):
         network = build_network(Architecture.from_dict(values), num_classes=4).eval()
         assert network(torch.randn(1, 3, 32, 32)).shape == (1, 4)
         assert sum(len(stack) for stack in network.blocks) == 2 * len(strides) + 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_smallest_image_is_the_smallest_that_goes_through(seed):
+    """Overridden paddings, down to none, leave too little of small images for the kernels."""
+    rng = np.random.default_rng(seed)
+    stages = [
+        {
+            "width": width,  # another each time: no skip, whose shape would have to stay
+            "depth": 1,
+            "stride": int(rng.integers(1, 3)),
+            "kernel_first": int(rng.choice([3, 5, 7])),
+            "kernel_rest": 3,
+            "expansion_first": 2,
+            "expansion_rest": 2,
+            "se": False,
+            "first_padding": [None, 0, 1][rng.integers(3)],
+        }
+        for width in (12, 16, 20, 24)
+    ]
+    head = {"expansion": 2, "width": 16}
+    architecture = Architecture.from_dict({"resolution": 64, "stem_width": 8, "stages": stages, "head": head})
+    network, side = build_network(architecture, num_classes=2).eval(), architecture.smallest_image
+    with torch.no_grad():
+        assert network(torch.zeros(1, 3, side, side)).shape == (1, 2)
+        if side > 1:
+            with pytest.raises(RuntimeError, match="[Kk]ernel size can't be greater"):
+                network(torch.zeros(1, 3, side - 1, side - 1))
