@@ -35,6 +35,7 @@ def drawn(browser, path):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else complaints.append(r.url))
     page.goto(path.absolute().as_uri())
+    page.evaluate("document.querySelectorAll('details.part').forEach(part => { part.open = true; })")
     page.evaluate("drawAll()")
     yield page
     page.close()

@@ -7,7 +7,8 @@ import pytest
 
 from nars.reporting.facts.sections import sections_of
 from nars.reporting.facts.sweeps import sweep_of
-from nars.reporting.page.figures import accuracy_against_cost, front_of_searches
+from nars.reporting.page.figures.accuracy import accuracy_against_cost
+from nars.reporting.page.figures.compared import front_of_searches
 from nars.reporting.page.report import html_of
 from nars.reporting.page.sweeps import write_sweep_page
 from nars.study.folder import read_study

@@ -64,7 +64,7 @@ def test_several_studies_make_one_report(finished, tiny_maker, tmp_path):
     output = tmp_path / "both.html"
     text = page_without_plotly(write_report([finished, maker.folder], output))
     assert "planted" in text
-    assert "tiny, macs &lt;= 2M: not finished, 1 of 1 rounds done" in text
+    assert "tiny, strategy=random, macs &lt;= 2M: not finished, 1 of 1 rounds done" in text
     assert text.count("How to reproduce it") == 2
 
 

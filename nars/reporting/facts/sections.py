@@ -10,7 +10,8 @@ from nars.study.answers import Run, deciding
 from nars.study.folder import Study
 from nars.study.summary import SearchSummary
 
-NAMED = 2  # settings that a section's name says at most
+NAMED_FIRST = ("data.name", "strategy.name", "seed")
+NAMED = 2  # other settings that a section's name says at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,11 @@ class Section:
         """Accuracy at the section's epoch, 0 for a diverged training."""
         return candidate.record.accuracy_at(self.epoch)
 
+    @property
+    def begun(self) -> dict[str, tuple[float, ...]]:
+        """Curves of trainings that are not in the ledger; none if its own searches are all finished."""
+        return {} if self.runs and all(run.finished for run in self.runs) else self.study.begun
+
     def best(self, number: int) -> float | None:
         """The best accuracy of round `number`; None if none of it is in the ledger."""
         return max((self.accuracy(c) for c in self.rounds.get(number, ())), default=None)
@@ -83,15 +89,21 @@ class Section:
         return failures
 
 
-def sections_of(study: Study) -> list[Section]:
-    """The sections of a study, or one for its records if there is no run."""
+def sections_of(*studies: Study) -> list[Section]:
+    """The sections of the studies, or one for the records of a study without a run; named by what differs."""
+    parts = [(study, runs) for study in studies for runs in _groups(study)]
+    names = _names(parts)
+    return [
+        _of_runs(name, study, runs) if runs else _of_records(name, study)
+        for name, (study, runs) in zip(names, parts, strict=True)
+    ]
+
+
+def _groups(study: Study) -> list[list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run in study.runs:
         groups.setdefault(_shared(run.summary), []).append(run)
-    if not groups:
-        return [_of_records(study)]
-    names = _names(study, [runs[0].summary for runs in groups.values()])
-    return [_of_runs(name, study, runs) for name, runs in zip(names, groups.values(), strict=True)]
+    return list(groups.values()) or [[]]
 
 
 def _shared(summary: SearchSummary) -> str:
@@ -101,23 +113,46 @@ def _shared(summary: SearchSummary) -> str:
     return content_key(content | {"importance": summary.importance, "axis": summary.cost_axis})
 
 
-def _names(study: Study, summaries: list[SearchSummary]) -> list[str]:
-    """Study, seed, rounds, and the first settings that differ; numbered where that is not enough."""
-    if len(summaries) == 1:
-        return [study.folder.name]
-    settings = [dict(_leaves(deciding(summary.settings))) for summary in summaries]
-    keys = list(dict.fromkeys(key for values in settings for key in values))
-    keys = [key for key in keys if key != "seed" and len({str(values.get(key)) for values in settings}) > 1]
-    keys = [key for key in keys if not key.startswith("constraint.m")]  # the limits are said of each run
-    if any(summary.ledger for summary in summaries):  # to which fewer settings matter
-        keys = [key for key in keys if all(key in values for values in settings)]
-    names = [
-        f"{study.folder.name}, seed {summary.settings['seed']}, {_source(summary)}"
-        + "".join(f", {key}={values.get(key)}" for key in keys[:NAMED])
-        for summary, values in zip(summaries, settings, strict=True)
-    ]
-    before = [names[:i].count(name) for i, name in enumerate(names)]
-    return [name + (f" ({n + 1})" if n else "") for name, n in zip(names, before, strict=True)]
+def _names(parts: list[tuple[Study, list[Run]]]) -> list[str]:
+    """The study, if there are several, and what differs of data, strategy and seed; then other settings, and a number,
+    where that is not enough."""
+    labels = _labels([study for study, _ in parts])
+    if len(parts) == 1:
+        return labels
+    settings = [dict(_leaves(deciding(runs[0].summary.settings))) if runs else {} for _, runs in parts]
+    several = len(set(labels)) > 1
+    keys = [key for key in NAMED_FIRST if _differ(key, settings)]
+    names = [[label] * several + _words(values, keys) for label, values in zip(labels, settings, strict=True)]
+    ledgers = any(runs and runs[0].summary.ledger for _, runs in parts)
+    if ledgers:
+        names = [name + [_source(runs[0].summary)] * bool(runs) for name, (_, runs) in zip(names, parts, strict=True)]
+    if len({*map(tuple, names)}) < len(names):
+        others = [key for key in dict.fromkeys(key for values in settings for key in values) if key not in NAMED_FIRST]
+        others = [key for key in others if not key.startswith("constraint.m")]  # the limits are said of each run
+        others = [key for key in others if _differ(key, settings)]
+        if ledgers:  # to which fewer settings matter
+            others = [key for key in others if all(key in values for values in settings if values)]
+        names = [name + _words(values, others[:NAMED]) for name, values in zip(names, settings, strict=True)]
+    joined = [", ".join(name) or label for name, label in zip(names, labels, strict=True)]
+    before = [joined[:i].count(name) for i, name in enumerate(joined)]
+    return [name + (f" ({n + 1})" if n else "") for name, n in zip(joined, before, strict=True)]
+
+
+def _labels(studies: list[Study]) -> list[str]:
+    """The names of the folders, with the folder above where two are called the same."""
+    folders = {study.folder.absolute() for study in studies}
+    called = [folder.name for folder in folders]
+    paths = [study.folder.absolute() for study in studies]
+    return [p.name if called.count(p.name) == 1 else f"{p.parent.name}/{p.name}" for p in paths]
+
+
+def _differ(key: str, settings: list[dict]) -> bool:
+    return len({str(values.get(key)) for values in settings if values}) > 1
+
+
+def _words(settings: dict, keys: list[str]) -> list[str]:
+    words = {"seed": "seed {}", "data.name": "data={}", "strategy.name": "strategy={}"}
+    return [words.get(key, f"{key}={{}}").format(settings.get(key)) for key in keys if settings]
 
 
 def _source(summary: SearchSummary) -> str:
@@ -149,9 +184,9 @@ def _of_runs(name: str, study: Study, runs: list[Run]) -> Section:
     return Section(name=name, study=study, runs=tuple(runs), trained=trained, epoch=runs[0].summary.early_stop.epoch)
 
 
-def _of_records(study: Study) -> Section:
+def _of_records(name: str, study: Study) -> Section:
     """Records without a summary, compared at the last epoch that all finished ones have."""
     records = study.records.values()
     epoch = min((len(record.accuracies) for record in records if record.status == "finished"), default=1)
     trained = tuple(Trained(record=record, round=0, predicted=None) for record in records)
-    return Section(name=study.folder.name, study=study, runs=(), trained=trained, epoch=epoch)
+    return Section(name=name, study=study, runs=(), trained=trained, epoch=epoch)

@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from nars.costs.table import COSTS, cell, known
 from nars.files import write_whole
+from nars.reporting.facts.courses import courses_of
 from nars.reporting.facts.describe import (
     architecture_strip,
     differences,
@@ -24,7 +25,8 @@ from nars.reporting.facts.describe import (
 from nars.reporting.facts.sections import Section, sections_of
 from nars.reporting.facts.sweeps import Sweep
 from nars.reporting.facts.trust import outside_sentence, prediction_sentences, trust_sentences
-from nars.reporting.page.figures import figures_of, front_of_searches
+from nars.reporting.page.figures.compared import best_so_far, front_of_searches
+from nars.reporting.page.figures.of_section import figures_of
 from nars.reporting.page.strip import HEIGHT, strip_of
 from nars.study.answers import REPORT, Run
 from nars.study.folder import read_study
@@ -40,13 +42,16 @@ def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
     folders = [Path(folder) for folder in folders]
     if output is None:
         output = (folders[0] if len(folders) == 1 else Path(os.path.commonpath(folders))) / REPORT
-    write_whole(output, html_of([section for folder in folders for section in sections_of(read_study(folder))]))
+    write_whole(output, html_of(sections_of(*(read_study(folder) for folder in folders))))
     return output
 
 
 def html_of(sections: Sequence[Section], *, title: str | None = None, sweep: Sweep | None = None) -> str:
     """The page; that of a sweep begins with its searches."""
     figures = {"sweep": front_of_searches(sweep)} if sweep else {}
+    courses = courses_of(sections)
+    studies = list(dict.fromkeys(str(section.study.folder) for section in sections))
+    figures |= {} if (lines := best_so_far(courses)) is None else {"courses": lines}
     figures |= {f"{name}-{i}": f for i, section in enumerate(sections) for name, f in figures_of(section).items()}
     environment = Environment(
         loader=PackageLoader("nars.reporting.page", "templates"),
@@ -65,7 +70,9 @@ def html_of(sections: Sequence[Section], *, title: str | None = None, sweep: Swe
         "settings": lambda settings: yaml.safe_dump(settings, sort_keys=False),
     }
     return environment.get_template("report.html.jinja").render(
-        title=title or ", ".join(section.name for section in sections),
+        title=title or _title(studies),
+        studies=studies,
+        courses=courses,
         sections=sections,
         damaged=list(dict.fromkeys(line for section in sections for line in section.study.damaged)),
         sweep=sweep,
@@ -82,6 +89,10 @@ def html_of(sections: Sequence[Section], *, title: str | None = None, sweep: Swe
         figures_json=_json(figures),
         plotly=Markup(get_plotlyjs()),
     )
+
+
+def _title(studies: Sequence[str]) -> str:
+    return Path(studies[0]).absolute().name if len(studies) == 1 else f"Comparison of {len(studies)} studies"
 
 
 def answer_rows(run: Run, section: Section, sections: Sequence[Section]) -> list[dict]:

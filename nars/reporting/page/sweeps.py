@@ -18,11 +18,12 @@ def write_sweep_page(sweep: Sweep, folder: Path) -> Path | None:
     answers = {answer for answer in answers if (answer / SUMMARY).exists()}
     if not answers:
         return None
-    sections = []
+    studies = []
     for path in sorted({answer.parents[1] for answer in answers}):
         write_report([path])
         study = read_study(path)
-        sections += sections_of(replace(study, runs=tuple(run for run in study.runs if run.folder in answers)))
+        studies.append(replace(study, runs=tuple(run for run in study.runs if run.folder in answers)))
+    sections = sections_of(*studies)
     axes = {section.axis.name for section in sections}
     shown = replace(sweep, axis=axes.pop() if len(axes) == 1 else DEFAULT_AXIS)
     write_whole(folder / REPORT, html_of(sections, title=f"Sweep of {len(answers)} searches", sweep=shown))

@@ -25,11 +25,25 @@ function draw(element) {
   if (!window.Plotly) startPlotly();
   watcher.unobserve(element);
   const { data, layout } = figures[element.id];
+  if (!element.drawing && data.some((trace) => trace.type === "parcoords")) makeRoom(element);
   element.drawing ??= Plotly.newPlot(element, data, layout, config).then(() => { element.dataset.drawn = ""; });
   return element.drawing;
 }
 
-const drawAll = () => Promise.all([...document.querySelectorAll(".figure")].map(draw));
+// Browsers keep 16 WebGL contexts, and parallel coordinates take three: those drawn first go, until they are seen again.
+const coordinates = [];
+function makeRoom(element) {
+  coordinates.push(element);
+  if (coordinates.length <= 4) return;
+  const first = coordinates.shift();
+  Plotly.purge(first);
+  delete first.drawing;
+  delete first.dataset.drawn;
+  watcher.observe(first);
+}
+
+const isOpen = (element) => !element.closest("details:not([open])");
+const drawAll = () => Promise.all([...document.querySelectorAll(".figure")].filter(isOpen).map(draw));
 
 function sortTable(header) {
   const table = header.closest("table"), column = header.cellIndex, numbers = header.dataset.sort === "number";

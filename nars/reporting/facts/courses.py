@@ -1,0 +1,60 @@
+"""Courses: how the best accuracy that was measured rose with the trainings of a search."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nars.costs.constraint import Constraint
+from nars.reporting.facts.sections import Section, Trained
+from nars.settings import ConstraintSettings, parse
+from nars.study.answers import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """A search with a limit: `best` (n,) is the highest accuracy measured after `epoch` within the limit after each of
+    its n trainings, None before there is one. `incumbent` is the training that gave the last."""
+
+    name: str
+    section: Section
+    run: Run | None
+    best: tuple[float | None, ...]
+    incumbent: Trained | None
+
+    @property
+    def constraint(self) -> str:
+        """The limit in words."""
+        return self.run.summary.constraint if self.run else "none"
+
+    @property
+    def reached(self) -> int | None:
+        """How many trainings it took to measure the best."""
+        return self.best.index(self.best[-1]) + 1 if self.incumbent else None
+
+
+def courses_of(sections: Sequence[Section]) -> list[Course]:
+    """One course for each search of the sections; names tell them apart."""
+    found = [(section, run) for section in sections for run in section.runs or (None,)]
+    limits = {run.summary.constraint for _, run in found if run}
+    return [_course(section, run, limited=len(limits) > 1) for section, run in found]
+
+
+def within(run: Run | None, trained: Sequence[Trained]) -> list[Trained]:
+    """Those that keep the limits of a run; all without a run."""
+    if run is None:
+        return list(trained)
+    settings = run.summary.settings["constraint"]
+    constraint = Constraint.of(parse(ConstraintSettings, settings, where="constraint"))
+    return [candidate for candidate in trained if constraint.kept_by(candidate.record.costs)]
+
+
+def _course(section: Section, run: Run | None, *, limited: bool) -> Course:
+    trained = section.with_status("finished", "diverged")
+    kept = {candidate.record.key for candidate in within(run, trained) if candidate.record.status == "finished"}
+    incumbent, best = None, []
+    for candidate in trained:
+        better = incumbent is None or section.accuracy(candidate) > section.accuracy(incumbent)
+        if candidate.record.key in kept and better:
+            incumbent = candidate
+        best.append(None if incumbent is None else section.accuracy(incumbent))
+    name = f"{section.name}, {run.summary.constraint}" if run and limited else section.name
+    return Course(name=name, section=section, run=run, best=tuple(best), incumbent=incumbent)

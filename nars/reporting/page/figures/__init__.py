@@ -1,0 +1,1 @@
+"""The report's figures, in Plotly's terms, by what is shown."""

@@ -1,0 +1,100 @@
+"""Accuracies of trained candidates: against their cost, and against what was predicted of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from nars.reporting.facts.sections import Section, Trained
+from nars.reporting.page.escape import escaped
+from nars.reporting.page.figures.style import ANSWER, GREY, blank, color_of, hover, round_name
+
+
+def accuracy_against_cost(section: Section) -> go.Figure | None:
+    """Trained candidates by round, the predicted Pareto front, the answers with their standard deviations."""
+    if not section.with_status("finished", "diverged"):
+        return None
+    figure = blank(430)
+    for number, candidates in section.rounds.items():
+        finished = [c for c in candidates if c.record.status == "finished"]
+        _candidates(figure, section, finished, name=round_name(number), color=color_of(number), symbol="circle")
+    _candidates(figure, section, section.with_status("diverged"), name="diverged", color=GREY, symbol="x")
+    _front(figure, section)
+    _answers(figure, section)
+    figure.update_xaxes(title=section.axis.label, tickformat="~s", nticks=6)
+    figure.update_yaxes(title=f"accuracy after epoch {section.epoch}")
+    return figure
+
+
+def _candidates(figure: go.Figure, section: Section, candidates: Sequence[Trained], *, name, color, symbol) -> None:
+    if candidates:
+        figure.add_scatter(
+            x=[c.record.costs.get(section.axis.name) for c in candidates],
+            y=[section.accuracy(c) for c in candidates],
+            mode="markers",
+            name=name,
+            marker={"color": color, "size": 8, "opacity": 0.8, "symbol": symbol},
+            text=[hover(section, c) for c in candidates],
+            hovertemplate=f"%{{text}}<br>%{{x:.4s}} {section.axis.label}<extra></extra>",
+        )
+
+
+def _front(figure: go.Figure, section: Section) -> None:
+    points = [(point.costs[section.axis.name], point) for run in section.runs for point in run.summary.front]
+    points.sort(key=lambda point: (point[0], -point[1].predicted_accuracy))
+    best, front = -np.inf, []
+    for cost, point in points:  # of several runs together
+        if point.predicted_accuracy > best:
+            best = point.predicted_accuracy
+            front.append((cost, best))
+    if front:
+        figure.add_scatter(
+            x=[cost for cost, _ in front],
+            y=[accuracy for _, accuracy in front],
+            mode="lines",
+            name="front",
+            line={"color": GREY, "width": 2, "shape": "hv", "dash": "dot"},
+            hovertemplate=f"predicted %{{y:.3f}}<br>%{{x:.4s}} {section.axis.label}<extra>front</extra>",
+        )
+
+
+def _answers(figure: go.Figure, section: Section) -> None:
+    answers = [(run, answer) for run in section.runs for answer in run.answers]
+    if answers:
+        figure.add_scatter(
+            x=[answer["costs"].get(section.axis.name) for _, answer in answers],
+            y=[answer["predicted_accuracy"] for _, answer in answers],
+            error_y={"array": [answer["predicted_std"] for _, answer in answers], "thickness": 1, "width": 3},
+            mode="markers",
+            name="answer",
+            marker={"color": ANSWER, "size": 11, "symbol": "star"},
+            text=[escaped(run.summary.constraint) for run, _ in answers],
+            hovertemplate=f"predicted %{{y:.3f}}<br>%{{x:.4s}} {section.axis.label}<br>%{{text}}<extra>answer</extra>",
+        )
+
+
+def predicted_against_measured(section: Section) -> go.Figure | None:
+    """Every candidate that was predicted before it was trained, by round, with the diagonal of perfect predictions."""
+    known = [c for c in section.with_status("finished", "diverged") if c.predicted is not None]
+    if not known:
+        return None
+    figure = blank(400)
+    for number, candidates in section.rounds.items():
+        shown_here = [c for c in candidates if c in known]
+        if shown_here:
+            figure.add_scatter(
+                x=[c.predicted for c in shown_here],
+                y=[section.accuracy(c) for c in shown_here],
+                mode="markers",
+                name=round_name(number),
+                marker={"color": color_of(number), "size": 8, "opacity": 0.8},
+                text=[hover(section, c) for c in shown_here],
+                hovertemplate="%{text}<br>predicted %{x:.3f}<extra></extra>",
+            )
+    ends = [min(c.predicted for c in known), max(c.predicted for c in known)]
+    line = {"color": GREY, "dash": "dot"}
+    figure.add_scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False)
+    alone = section.summary is not None and section.summary.ledger is not None
+    figure.update_xaxes(title=f"accuracy predicted {'without its record' if alone else 'before training'}")
+    figure.update_yaxes(title="accuracy measured")
+    return figure

@@ -1,0 +1,26 @@
+"""All figures of a section."""
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+
+from nars.reporting.facts.sections import Section
+from nars.reporting.page.figures.accuracy import accuracy_against_cost, predicted_against_measured
+from nars.reporting.page.figures.candidates import recipes
+from nars.reporting.page.figures.curves import learning_curves
+from nars.reporting.page.figures.evolution import evolution
+from nars.reporting.page.figures.predictor import importance
+
+
+def figures_of(section: Section) -> dict[str, go.Figure]:
+    """The figures that a section has data for, by name."""
+    makers: dict[str, Callable[[Section], go.Figure | None]] = {
+        "costs": accuracy_against_cost,
+        "predictions": predicted_against_measured,
+        "curves": learning_curves,
+        "recipes": recipes,
+        "importance": importance,
+        "evolution": evolution,
+    }
+    made = {name: make(section) for name, make in makers.items()}
+    return {name: figure for name, figure in made.items() if figure is not None}
