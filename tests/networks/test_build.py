@@ -360,5 +360,5 @@ def test_the_smallest_image_is_the_smallest_that_goes_through(seed):
     with torch.no_grad():
         assert network(torch.zeros(1, 3, side, side)).shape == (1, 2)
         if side > 1:
-            with pytest.raises(RuntimeError, match="[Kk]ernel size can't be greater"):
+            with pytest.raises(RuntimeError, match=r"[Kk]ernel size can't be greater"):
                 network(torch.zeros(1, 3, side - 1, side - 1))
