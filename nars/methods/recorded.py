@@ -112,6 +112,7 @@ class RecordedMethod:
             "records": len(known.records),
             "left_out": list(known.left_out),
             "limits": self._limits,
+            "settings": known.kind.settings,
         }
 
     def _kept(self) -> Path:

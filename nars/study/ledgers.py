@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nars.errors import UserError
 from nars.files import content_key
-from nars.records import Record
+from nars.records import Origin, Record
 
 LEDGER = "records.jsonl"  # of a study
 RECORDED = "recorded"  # folder of the records that ledgers elsewhere answered from, so that reports have them
@@ -28,10 +28,26 @@ class Kind:
     @property
     def data(self) -> str:
         """The data in words; older records know no more than its fingerprint."""
-        origin = next((record.origin for record in self.records if record.origin is not None), None)
-        if origin is None:
+        if self._origin is None:
             return f"data {str(self.training.get('data'))[:6]}"
-        return f"{origin.data}, {origin.classes:,} classes"
+        return f"{self._origin.data}, {self._origin.classes:,} classes"
+
+    @property
+    def settings(self) -> dict:
+        """The groups of settings that these trainings had, as far as records tell: not where the images lie."""
+        epochs = max(record.epochs for record in self.records)
+        known = {
+            "protocol": {**self.training.get("protocol", {}), "epochs": epochs},
+            "trainer": {"precision": self.training.get("precision", "32-true")},
+        }
+        if self._origin is not None:
+            name = self._origin.data.partition(" ")[0]
+            known["data"] = {"name": name} if name == "digits" else {"name": name, "root": "..."}
+        return known
+
+    @property
+    def _origin(self) -> Origin | None:
+        return next((record.origin for record in self.records if record.origin is not None), None)
 
 
 def ledger_file(path: str) -> Path:

@@ -19,9 +19,16 @@ SETTINGS = {"train": TrainSettings, "search": SearchSettings}  # of the scripts 
 def train_command(run: Run, rank: int) -> str:
     """Trains answer `rank` of a search as its candidates were trained, into the same study."""
     place = {"study": run.study.name, "runs_dir": str(run.study.parent)}
-    return command(
-        "train.py", override("candidate", run.answer_file(rank)), *differing("train", run.summary.settings | place)
-    )
+    return command("train.py", override("candidate", run.answer_file(rank)), *differing("train", _trained(run) | place))
+
+
+def _trained(run: Run) -> dict:
+    """The settings of a search with those that its candidates were trained with: of a ledger's, what it tells."""
+    settings, ledger = run.summary.settings, run.summary.ledger
+    if ledger is None:
+        return settings
+    of_images = {key: value for key, value in settings.items() if key not in ("data", "protocol")}
+    return of_images | ledger.settings | {"trainer": settings["trainer"] | ledger.settings.get("trainer", {})}
 
 
 def differing(script: str, given: Mapping) -> list[str]:

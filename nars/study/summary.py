@@ -69,8 +69,8 @@ class Work(Summary):
 
 class LedgerSummary(Summary):
     """The ledger that answered alone: its file, the key of the kind of trainings, the `data` in words, how many
-    `records` the predictor learned from, how many were left out and why, in words, and the costs between which they
-    lie, as limits."""
+    `records` the predictor learned from, how many were left out and why, in words, the costs between which they lie, as
+    limits, and the `settings` of their trainings, as far as they tell."""
 
     file: str
     kind: str
@@ -78,6 +78,7 @@ class LedgerSummary(Summary):
     records: int
     left_out: tuple[str, ...] = ()
     limits: dict[str, float]
+    settings: dict = Field(default_factory=dict)
 
 
 class GenerationSummary(Summary):

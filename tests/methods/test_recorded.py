@@ -2,7 +2,7 @@
 
 import gzip
 import io
-import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,13 +18,15 @@ from nars.commands.search import Search
 from nars.configuration import name_of_study, settings_from
 from nars.errors import UserError
 from nars.methods.usable_records import common_epoch
-from nars.records import Ledger
+from nars.records import Ledger, Origin
 from nars.reporting.facts.sections import sections_of
 from nars.reporting.facts.trust import trust_sentences
-from nars.settings import SearchSettings
+from nars.settings import SearchSettings, TrainSettings
 from nars.spaces.candidate import Candidate
 from nars.study.answers import known_answer
 from nars.study.folder import read_study
+from nars.study.ledgers import kinds_of
+from nars.study.next_step import train_command
 
 ROOT = Path(__file__).parents[2]
 OLD = ROOT / "tests" / "fixtures" / "old_study" / "study"
@@ -38,8 +40,12 @@ FEW_STEPS = [
     "predictor.pretrain.pool_size=500",
     "predictor.pretrain.epochs=2",
     "predictor.members=2",
+    "predictor.fit.frozen_epochs=10",
+    "predictor.fit.whole_epochs=10",
     "strategy.pool_size=500",
 ]
+
+WHOLE_FIT = ["predictor.fit.frozen_epochs=50", "predictor.fit.whole_epochs=50"]
 
 
 def settings_of(runs: Path, *overrides) -> SearchSettings:
@@ -58,7 +64,9 @@ def answered(settings: SearchSettings, memory: dict | None = None) -> str:
 def test_a_planted_best_pair_is_nearly_found_without_images(tmp_path, write_ledger, records_of, planted, tiny_joint):
     """One of the best thousandth of all pairs within the limits, from 80 records."""
     write_ledger(*records_of(80))
-    settings = settings_of(tmp_path / "runs", f"records={tmp_path / 'cluster'}", "constraint.max_macs=1.2e6")
+    settings = settings_of(
+        tmp_path / "runs", f"records={tmp_path / 'cluster'}", "constraint.max_macs=1.2e6", *WHOLE_FIT
+    )
     output = answered(settings)
     run = known_answer(settings)
     assert run.folder.parent == tmp_path / "runs" / "cluster" / "answers"
@@ -186,11 +194,9 @@ def refusal(runs: Path, *overrides) -> str:
 
 
 def test_of_several_kinds_of_trainings_one_is_chosen(tmp_path, write_ledger, records_of):
-    origin = {"data": "folder cifar10", "classes": 10}
+    origin = Origin(data="folder cifar10", classes=10)
     training = {"data": "c1fa4", "protocol": {"batch_size": 32, "ema_decay": 0.8}, "precision": "32-true"}
-    photos = records_of(7, seed=1, training=training)
-    photos = [type(r).model_validate_json(json.dumps(r.content() | {"origin": origin})) for r in photos]
-    ledger = write_ledger(*records_of(9), *photos)
+    ledger = write_ledger(*records_of(9), *records_of(7, seed=1, training=training, origin=origin))
     words = refusal(tmp_path, f"records={ledger}")
     assert words.startswith(f"records={ledger}: 2 kinds of trainings, whose accuracies do not compare; choose one. ")
     first, second = (part.partition(":")[0] for part in words.partition("choose one. ")[2].split("; "))
@@ -200,6 +206,25 @@ def test_of_several_kinds_of_trainings_one_is_chosen(tmp_path, write_ledger, rec
     assert f"7 records of {ledger} (folder cifar10, 10 classes) would answer" in output
     assert "Left out: 9 of another kind." in output
     assert refusal(tmp_path, f"records={ledger}", "records_of=abcdef").startswith("records_of=abcdef: ")
+
+
+def test_the_best_pair_is_trained_as_the_records_were(tmp_path, write_ledger, records_of):
+    training = {"data": "c1fa4", "protocol": {"batch_size": 32, "ema_decay": 0.8}, "precision": "bf16-mixed"}
+    ledger = write_ledger(*records_of(9, training=training, origin=Origin(data="folder cifar10", classes=10)))
+    settings = settings_of(tmp_path, f"records={ledger}", "protocol.batch_size=512", "trainer.precision=16-mixed")
+    answered(settings)
+    candidate, *words = shlex.split(train_command(known_answer(settings), 1))[2:]
+    assert [word for word in words if word.startswith("data")] == ["data=folder", 'data.root="..."']
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        train = settings_from(compose("train", overrides=[candidate, *words]), TrainSettings)
+    assert (train.protocol.batch_size, train.protocol.ema_decay, train.protocol.epochs) == (32, 0.8, 3)
+    assert train.trainer.precision == "bf16-mixed"
+
+
+@pytest.mark.parametrize(("origin", "data"), [(None, None), (Origin(data="digits", classes=10), {"name": "digits"})])
+def test_what_records_do_not_tell_of_their_images_is_left_open(records_of, origin, data):
+    [kind] = kinds_of(records_of(2, origin=origin))
+    assert kind.settings.get("data") == data
 
 
 def test_what_cannot_answer_is_said_in_one_line(tmp_path, write_ledger, records_of):
