@@ -119,8 +119,11 @@ def test_a_killed_run_loses_and_repeats_nothing(finished, tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     before = len(ledger(tmp_path))
+    page = tmp_path / "smoke" / "report.html"
+    assert 'id="live"' in page.read_text()
     done = run(runs=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert 'id="live"' not in page.read_text()
     assert f"reused {before} from the ledger" in done.stdout
     keys = [record["key"] for record in ledger(tmp_path)]
     assert len(keys) == len(set(keys)) == 8

@@ -16,6 +16,7 @@ from nars.methods.contract import Answer, Told
 from nars.methods.opening import open_method
 from nars.problem import Problem
 from nars.reporting.page.report import write_report
+from nars.reporting.screen.live import LiveReport
 from nars.reporting.screen.presentation import present
 from nars.reporting.screen.progress import ProgressDisplay
 from nars.reporting.screen.terminal import print_passed_over, print_plan, print_round
@@ -23,9 +24,17 @@ from nars.reporting.tracking.pretrainings import tracked_pretraining
 from nars.reporting.tracking.searches import SearchTracking
 from nars.search.rounds import History, Round
 from nars.settings import LoggerSettings, SearchSettings
-from nars.study.answers import Run, answer_folder, known_answer, write_answer, write_unfinished
+from nars.study.answers import (
+    SUMMARY,
+    UNFINISHED,
+    Run,
+    answer_folder,
+    known_answer,
+    write_answer,
+    write_unfinished,
+)
 from nars.study.outcomes import Result
-from nars.study.summary import SearchSummary, summary_of
+from nars.study.summary import SearchSummary, nothing_found, summary_of
 from nars.training.devices import check_precision, device_of
 
 
@@ -55,9 +64,16 @@ class Search:
         return SearchTracking(self.settings, answer_folder(self.settings), self.console, in_sweep=self.in_sweep)
 
     @cached_property
-    def progress(self) -> ProgressDisplay:
-        """Where long work shows how far it is."""
-        return ProgressDisplay(self.console)
+    def progress(self) -> LiveReport:
+        """Where long work shows how far it is: on the terminal, and in the study's report."""
+        return LiveReport(ProgressDisplay(self.console), self._report_live)
+
+    def _report_live(self) -> None:
+        """Write the report of a search that goes on, also before its first round is done."""
+        folder = answer_folder(self.settings)
+        if not ((folder / UNFINISHED).exists() or (folder / SUMMARY).exists()):
+            write_unfinished(folder, self._summary(nothing_found(self.settings.protocol.epochs)))
+        write_report([self.problem.folder], live=True)
 
     @property
     def logger(self) -> LoggerSettings:
@@ -114,7 +130,7 @@ class Search:
         self.tracking.round(done, history)
         if findings is not None:
             write_unfinished(answer_folder(self.settings), self._summary(findings()))
-            write_report([self.problem.folder])
+            write_report([self.problem.folder], live=True)
 
     def recalled(self, history: History) -> None:
         """See `nars.methods.contract.Watch`."""

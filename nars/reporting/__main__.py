@@ -1,12 +1,15 @@
-"""Rebuild reports: `python -m nars.reporting runs/digits`; several folders make one report, a sweep's its page."""
+"""Rebuild reports: `python -m nars.reporting runs/digits`; several folders make one report, a sweep's its page.
+`--status` says how far studies are."""
 
 import argparse
 from pathlib import Path
 
 from nars.errors import UserError
+from nars.reporting.facts.status import status_line
 from nars.reporting.page.report import write_report
 from nars.reporting.screen.sweeps import show_outcomes
 from nars.streams import complain, run_and_exit
+from nars.study.folder import read_study
 from nars.study.outcomes import outcome_files
 
 
@@ -17,9 +20,14 @@ def main() -> int:
         "folders", nargs="+", type=Path, metavar="FOLDER", help="runs/<study>, or one runs/sweeps/<time>"
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: report.html in (or above) the folders")
+    parser.add_argument("--status", action="store_true", help="one line for each study instead: how far it is")
     arguments = parser.parse_args()
     folder = arguments.folders[0]
     try:
+        if arguments.status:
+            for study in arguments.folders:
+                print(status_line(read_study(study)))
+            return 0
         if outcome_files(folder):
             if len(arguments.folders) > 1 or arguments.output is not None:
                 raise UserError("the folder of a sweep is given alone; its page is report.html in it")

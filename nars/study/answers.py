@@ -47,6 +47,11 @@ class Run:
         return bool(self.answers)
 
     @property
+    def rounds_left(self) -> int:
+        """How many rounds are not done yet."""
+        return 0 if self.finished else self.summary.settings["strategy"]["rounds"] - len(self.summary.rounds)
+
+    @property
     def study(self) -> Path:
         """The study's folder."""
         return self.folder.parents[1]

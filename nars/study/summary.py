@@ -151,6 +151,15 @@ def summary_of(findings: Mapping, *, constraint: str, settings: Mapping, started
     return parse(SearchSummary, values, where="summary")
 
 
+def nothing_found(epochs: int) -> dict:
+    """What stands in place of findings before the first round of trainings of `epochs` epochs is done."""
+    return {
+        "early_stop": {"epoch": epochs, "correlation_by_epoch": []},
+        "held_out_ranking": rank_agreement(np.empty(0), np.empty(0)),
+        "rounds": [],
+    }
+
+
 def findings_of(
     history: History,
     *,

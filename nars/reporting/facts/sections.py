@@ -59,8 +59,8 @@ class Section:
 
     @property
     def begun(self) -> dict[str, tuple[float, ...]]:
-        """Curves of trainings that are not in the ledger; none if its own searches are all finished."""
-        return {} if self.runs and all(run.finished for run in self.runs) else self.study.begun
+        """Curves of trainings that are not in the ledger; none unless its search is the one that goes on."""
+        return self.study.begun if not self.runs or self.study.going_on in self.runs else {}
 
     def best(self, number: int) -> float | None:
         """The best accuracy of round `number`; None if none of it is in the ledger."""
@@ -110,6 +110,8 @@ def _shared(summary: SearchSummary) -> str:
     """A key of the rounds, of what shows the predictor (what it said before trainings, what it listens to), and of the
     cost axis."""
     content = {"rounds": [r.model_dump(mode="json") for r in summary.rounds], "epoch": summary.early_stop.epoch}
+    if not summary.rounds:
+        content["settings"] = deciding(summary.settings)
     return content_key(content | {"importance": summary.importance, "axis": summary.cost_axis})
 
 
@@ -181,7 +183,17 @@ def _of_runs(name: str, study: Study, runs: list[Run]) -> Section:
         for c in r.candidates
         if c.key in study.records
     )
+    trained += _of_this_round(study, runs)
     return Section(name=name, study=study, runs=tuple(runs), trained=trained, epoch=runs[0].summary.early_stop.epoch)
+
+
+def _of_this_round(study: Study, runs: list[Run]) -> tuple[Trained, ...]:
+    """What is trained of the round that goes on, if one of the runs does."""
+    run = study.going_on
+    if run not in runs or run.summary.ledger or run.rounds_left == 0:
+        return ()
+    number = len(run.summary.rounds) + 1
+    return tuple(Trained(record=record, round=number, predicted=None) for record in study.trained_since(run))
 
 
 def _of_records(name: str, study: Study) -> Section:

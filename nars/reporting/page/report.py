@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import yaml
@@ -33,20 +34,23 @@ from nars.study.folder import read_study
 from nars.study.next_step import train_command
 
 
-def write_report(folders: Sequence[Path], output: Path | None = None) -> Path:
+def write_report(folders: Sequence[Path], output: Path | None = None, *, live: bool = False) -> Path:
     """Write the report of the studies in `folders`; returns the file.
 
-    `output` None: into the folder, or where all of several lie. Damaged answers are named in it. UserError if a folder
+    `output` None: into the folder, or where all of several lie. `live`: a search goes on, so the page
+    looks for news by itself. Damaged answers are named in it. UserError if a folder
     holds no study or its ledger cannot be read.
     """
     folders = [Path(folder) for folder in folders]
     if output is None:
         output = (folders[0] if len(folders) == 1 else Path(os.path.commonpath(folders))) / REPORT
-    write_whole(output, html_of(sections_of(*(read_study(folder) for folder in folders))))
+    write_whole(output, html_of(sections_of(*(read_study(folder) for folder in folders)), live=live))
     return output
 
 
-def html_of(sections: Sequence[Section], *, title: str | None = None, sweep: Sweep | None = None) -> str:
+def html_of(
+    sections: Sequence[Section], *, title: str | None = None, sweep: Sweep | None = None, live: bool = False
+) -> str:
     """The page; that of a sweep begins with its searches."""
     figures = {"sweep": front_of_searches(sweep)} if sweep else {}
     courses = courses_of(sections)
@@ -72,6 +76,7 @@ def html_of(sections: Sequence[Section], *, title: str | None = None, sweep: Swe
     return environment.get_template("report.html.jinja").render(
         title=title or _title(studies),
         studies=studies,
+        written=datetime.now().astimezone() if live else None,
         courses=courses,
         sections=sections,
         damaged=list(dict.fromkeys(line for section in sections for line in section.study.damaged)),

@@ -84,3 +84,15 @@ document.getElementById("all-answers")?.addEventListener("change", (event) => {
 
 document.querySelectorAll(".figure").forEach((element) => watcher.observe(element));
 addEventListener("beforeprint", drawAll);
+
+// A search goes on: look for a newer page, with the same parts open. The last one that it writes does not ask for it.
+const parts = [...document.querySelectorAll("details")];
+const openParts = "open parts of " + location.pathname;
+if (document.getElementById("live")) {
+  for (const i of JSON.parse(sessionStorage.getItem(openParts) ?? "[]")) parts[i]?.setAttribute("open", "");
+  setInterval(() => {
+    if (document.hidden) return;
+    sessionStorage.setItem(openParts, JSON.stringify(parts.flatMap((part, i) => (part.open ? [i] : []))));
+    location.reload();
+  }, 30_000);
+}
