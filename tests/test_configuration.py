@@ -12,7 +12,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from nars.candidates import load_candidate
-from nars.configuration import run_script, settings_from, user_errors
+from nars.configuration import BY_SCRIPT, run_script, settings_from, user_errors
 from nars.costs.table import LIMITED
 from nars.errors import UserError
 from nars.settings import (
@@ -22,6 +22,7 @@ from nars.settings import (
     Recipe,
     RecipeOverrides,
     SearchSettings,
+    Settings,
     TrainSettings,
 )
 from nars.spaces.architecture import ArchitectureSpace
@@ -147,6 +148,38 @@ def test_constraints_are_what_their_names_say(option):
     )
     limits = settings_from(config, SearchSettings).constraint.model_dump(exclude_none=True, exclude={"num_classes"})
     assert limits == LIMITS[option]
+
+
+OF_THE_EMBEDDED_DEFAULT = {  # what the shipped configuration sets otherwise than the settings' classes: for a laptop
+    "constraint.max_macs",
+    "logger.csv",
+    "protocol.steps_per_epoch",
+    "protocol.image_scale",
+    "protocol.warmup_epochs",
+    "protocol.ema_decay",
+    "protocol.augmentation",
+    "strategy.rounds",
+    "strategy.batch",
+}
+
+
+def otherwise(settings: Settings, prefix: str = ""):
+    """Keys whose value is not the default that the settings' class says; spaces are tables of values, not defaults."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, Settings) and not name.endswith("_space"):
+            yield from otherwise(value, f"{prefix}{name}.")
+        elif not field.is_required() and value != field.get_default(call_default_factory=True):
+            yield f"{prefix}{name}"
+
+
+@pytest.mark.parametrize("script", BY_SCRIPT)
+def test_defaults_in_files_and_in_code_are_the_same(script):
+    given = ["data.root=/images", "output=/prepared"] if script == "prepare_data" else []
+    settings = settings_from(composed(script, *given), BY_SCRIPT[script])
+    groups = {key.partition(".")[0] for key in OF_THE_EMBEDDED_DEFAULT} & set(type(settings).model_fields)
+    expected = {key for key in OF_THE_EMBEDDED_DEFAULT if key.partition(".")[0] in groups}
+    assert set(otherwise(settings)) == (expected - {"logger.csv"} if script == "pretrain_predictor" else expected)
 
 
 def test_a_constraint_of_another_kind_replaces_the_default_one():
