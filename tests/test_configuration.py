@@ -160,6 +160,7 @@ OF_THE_EMBEDDED_DEFAULT = {  # what the shipped configuration sets otherwise tha
     "protocol.augmentation",
     "strategy.rounds",
     "strategy.batch",
+    "confirm.pairs",
 }
 
 

@@ -57,6 +57,7 @@ TINY = {
         "predictor.fit.whole_epochs": "1",
         "predictor.fit.process_steps": "1",
         "evolution.max_generations": "1",
+        "confirm.pairs": "1",
         "executor.workers": "1",
     },
     "train.py": TINY_TRAINING,

@@ -34,6 +34,7 @@ SEARCH = [
     "protocol.steps_per_epoch=40",
     "strategy.batch=12",
     "strategy.early_stop_correlation=0.3",
+    "confirm.pairs=0",
     "executor.workers=1",
     "logger=none",
 ]

@@ -26,7 +26,7 @@ from nars.errors import UserError
 from nars.settings import SearchSettings
 
 ROOT = Path(__file__).parents[1]
-SMOKE = ["experiment=smoke", "protocol.steps_per_epoch=6", "predictor.pretrain.epochs=2"]
+SMOKE = ["experiment=smoke", "protocol.steps_per_epoch=6", "predictor.pretrain.epochs=2", "confirm.pairs=0"]
 
 
 def command(*arguments: str, runs: Path) -> list[str]:
@@ -129,6 +129,69 @@ def test_a_killed_run_loses_and_repeats_nothing(finished, tmp_path):
     keys = [record["key"] for record in ledger(tmp_path)]
     assert len(keys) == len(set(keys)) == 8
     assert answers(tmp_path) == answers(finished[0])
+
+
+def kill_while_confirming(runs: Path) -> None:
+    """Kill the search with -9 once the first of its confirmations is in the ledger."""
+    process = subprocess.Popen(
+        command("executor.workers=1", "confirm.pairs=2", runs=runs),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(lambda: len(ledger(runs)) > 8 or process.poll() is not None)
+    assert process.poll() is None, "the run ended before it could be killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+def test_an_answer_is_confirmed_once_whatever_stops_it(finished, tmp_path):
+    before = [line["key"] for line in ledger(finished[0])]
+    killed, whole = (shutil.copytree(finished[0], tmp_path / name) for name in ("killed", "whole"))
+    kill_while_confirming(killed)
+    output = run_here("confirm.pairs=2", runs=killed)
+    known = len(ledger(killed)) - 8
+    assert 1 <= known <= 2  # a pair of the evolution may have been trained in a round
+    assert output.count("confirming ") == (1 if known == 2 else 0) + output.count("  confirming ")
+    run_here("confirm.pairs=2", runs=whole)
+    keys = [line["key"] for line in ledger(whole)]
+    assert keys[:8] == before
+    assert sorted(keys) == sorted(line["key"] for line in ledger(killed))
+    assert len(set(keys)) == len(keys)
+    assert answers(killed) == answers(whole)
+
+    # The answer of the same settings without a confirmation stays; this one is ranked by what the ledger says.
+    old = [Path(name).parent for name in answers(finished[0])]
+    [folder] = {Path(name).parent for name in answers(whole)} - set(old)
+    pairs = [yaml.safe_load(answers(whole)[str(folder / f"best-{i}.yaml")]) for i in range(1, 6)]
+    accuracies = {
+        json.dumps(line["architecture"]) + json.dumps(line["recipe"]): line["accuracies"][-1] for line in ledger(whole)
+    }
+    measured = [pair.get("measured_accuracy") for pair in pairs]
+    for pair in pairs:
+        if "measured_accuracy" in pair:
+            content = json.dumps(pair["architecture"]) + json.dumps(pair["recipe"])
+            assert pair["measured_accuracy"] == pytest.approx(accuracies[content], abs=1e-6)
+            assert (pair["measured_seeds"], pair["measured_epochs"]) == (1, 2)
+    shown = [accuracy for accuracy in measured if accuracy is not None]
+    assert len(shown) >= 2
+    assert measured == sorted(shown, reverse=True) + [None] * (5 - len(shown))
+    summary = yaml.safe_load((whole / "smoke" / "answers" / folder / "search.yaml").read_text())
+    assert summary["work"]["trained"] + summary["work"]["reused"] == len(keys)
+    confirmed = {key for pair in summary["confirmation"]["pairs"] for key in pair["keys"]}
+    assert set(keys) - set(before) <= confirmed <= set(keys)
+
+    # Another limit takes over what keeps it.
+    run_here("confirm.pairs=2", "constraint.max_macs=1.95e6", runs=whole)
+    second = answered(whole, "macs-max-1.95M-*/search.yaml")
+    costs = {key: pair["costs"]["macs"] for pair in summary["confirmation"]["pairs"] for key in pair["keys"]}
+    taken = {key for pair in second["confirmation"]["pairs"] for key in pair["keys"]}
+    assert {key for key, macs in costs.items() if macs <= 1.95e6} <= taken
+    assert second["work"]["trained"] == len(ledger(whole)) - len(keys)
+    assert "nothing would be trained" in run_here("confirm.pairs=2", "dry_run=true", runs=whole)
+    plan = run_here("confirm.pairs=3", "confirm.seeds=2", "dry_run=true", runs=whole)
+    assert "The confirmation of the answer would train " in plan
 
 
 def kill_a_worker(driver: int, runs: Path) -> None:
@@ -273,6 +336,7 @@ def test_a_dry_run_says_what_would_be_trained_and_trains_nothing(finished, tmp_p
     assert "Round 1 would train 4 candidates for 2 epochs and reuse 0: " in output
     assert "(measured just now: " in output
     assert "The rounds after it would train 4 more: at most " in output
+    assert "The answer is not confirmed: confirm.pairs=3 would take 6 trainings at most, " in " ".join(output.split())
     assert re.search(r"With \d+ at a time \(executor\.workers=\d+\) all that takes about ", " ".join(output.split()))
     assert ledger(tmp_path) == []
     shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)

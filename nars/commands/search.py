@@ -7,12 +7,13 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from nars.costs.table import by_name
 from nars.errors import UserError
 from nars.files import make_study_folder
-from nars.methods.contract import Answer, Told
+from nars.methods.contract import Answer, Measurement, Told
 from nars.methods.opening import open_method
 from nars.problem import Problem
 from nars.reporting.page.report import write_report
@@ -150,11 +151,17 @@ class Search:
         p = self.problem
         return [
             p.space.candidate(point).to_dict()
-            | {"predicted_accuracy": round(float(accuracy), 6), "predicted_std": round(float(std), 6)}
+            | {"predicted_accuracy": round(float(np.clip(accuracy, 0, 1)), 6), "predicted_std": round(float(std), 6)}
+            | _measured(measured)
             | {"costs": by_name(self.problem.costs, price)}
             | {"num_classes": p.num_classes}
-            for point, accuracy, std, price in zip(
-                answer.points, answer.accuracies, answer.stds, p.price(answer.points), strict=True
+            for point, accuracy, std, measured, price in zip(
+                answer.points,
+                answer.accuracies,
+                answer.stds,
+                answer.measured or [None] * len(answer.points),
+                p.price(answer.points),
+                strict=True,
             )
         ]
 
@@ -165,3 +172,12 @@ class Search:
             settings=self.settings.model_dump(mode="json"),
             started=self.started,
         )
+
+
+def _measured(measured: Measurement | None) -> dict:
+    """What the file of a pair says of what was measured; nothing if nothing was."""
+    if measured is None:
+        return {}
+    std = {} if measured.std is None else {"measured_std": round(measured.std, 6)}
+    seeds = {"measured_seeds": len(measured.accuracies), "measured_epochs": measured.epochs}
+    return {"measured_accuracy": round(measured.mean, 6)} | std | seeds

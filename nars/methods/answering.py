@@ -7,18 +7,24 @@ import numpy as np
 from nars.methods.contract import Answer
 from nars.methods.exploration import Exploration
 from nars.problem import Problem
+from nars.search.distinct import best_apart
 from nars.search.evolution import Evolution, evolve
 from nars.seeds import Stage, stage_seed
 from nars.settings import EvolutionSettings, SearchSettings
-from nars.spaces.candidate import JointSpace
 
 
 def answer_of(problem: Problem, known: Exploration, settings: SearchSettings, *, records: Path) -> Answer:
-    """The best `strategy.answers` pairs that the evolution finds on the predictor, which learned from the file
-    `records`; UserError if it finds none."""
+    """The best pairs that the evolution scores on the predictor, which learned from the file `records`: as far apart as
+    `nars.search.distinct` has them, as many as `strategy.answers` and `confirm.pairs` ask for; UserError if there are
+    none."""
+
+    def predict(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return known.fits.predictor.predict_with_std(problem.space.encode(points))
+
     evolution = _evolve(problem, known, settings.evolution)
-    points = _distinct(problem.space, evolution.points, settings.strategy.answers)
-    accuracies, stds = known.fits.predictor.predict_with_std(problem.space.encode(points))
+    n = settings.strategy.answers if settings.records else max(settings.strategy.answers, settings.confirm.pairs)
+    points = evolution.scored[best_apart(evolution.scored, n, problem.space)]
+    accuracies, stds = predict(points)
     return Answer(
         points=points,
         accuracies=accuracies,
@@ -26,6 +32,7 @@ def answer_of(problem: Problem, known: Exploration, settings: SearchSettings, *,
         findings=known.findings(problem, evolution),
         history=known.history,
         files={"records": records, "encoder": known.fits.encoder, "predictor": known.fits.file},
+        predict=predict,
     )
 
 
@@ -38,10 +45,3 @@ def _evolve(problem: Problem, known: Exploration, settings: EvolutionSettings) -
     seeds = np.concatenate([trained, problem.extremes])  # under a tight limit only these may be feasible
     rng = np.random.default_rng(stage_seed(problem.seed, Stage.EVOLUTION))
     return evolve(score, problem.feasible, problem.space, settings, rng, seeds)
-
-
-def _distinct(space: JointSpace, points: np.ndarray, n: int) -> np.ndarray:
-    """The n best of points (m, d), which are best first: one of each architecture, others only to make up n."""
-    _, first = np.unique(space.split(points)[0], axis=0, return_index=True)
-    others = np.setdiff1d(np.arange(len(points)), first)
-    return points[np.sort(np.concatenate([np.sort(first), others])[:n])]

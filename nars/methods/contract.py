@@ -35,9 +35,28 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What was measured of a pair: `accuracies` after epoch `epochs`, one per seed, at least one; 0 if it diverged."""
+
+    accuracies: tuple[float, ...]
+    epochs: int
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return float(np.mean(self.accuracies))
+
+    @property
+    def std(self) -> float | None:
+        """The standard deviation over the seeds; None of a single one."""
+        return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """What a method found: distinct feasible joint `points` int16 (n, d), best first, n >= 1, with the `accuracies`
-    float64 (n,) expected of them and their standard deviations `stds` (n,).
+    float64 (n,) expected of them, their standard deviations `stds` (n,), and what was `measured` of them, nothing until
+    they are confirmed. `predict` gives both of any points.
 
     `findings` is what was measured on the way, as plain containers by section of `SearchSummary`; `history` its rounds;
     `files` what it was made from, by kind (`records`, `encoder`, `predictor`).
@@ -49,6 +68,8 @@ class Answer:
     findings: Mapping
     history: History
     files: Mapping[str, Path]
+    predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    measured: tuple[Measurement | None, ...] = ()
 
 
 class Method(Protocol):
@@ -64,4 +85,5 @@ class Method(Protocol):
         """What would be trained next; where nothing would, a sentence that says what would be done instead."""
 
     def answer(self) -> Answer:
-        """The answer; trains what it needs and does not know yet."""
+        """The answer; trains what it needs and does not know yet. A method that trains has `nars.methods.confirm` train
+        the best pairs last, and rank them."""

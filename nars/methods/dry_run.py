@@ -13,7 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from nars.data import ImageData
 from nars.errors import UserError
 from nars.records import Record
-from nars.settings import ProtocolSettings, RoundsSettings
+from nars.settings import ConfirmSettings, ProtocolSettings, RoundsSettings
 from nars.spaces.candidate import Candidate
 from nars.training.job import TrainingJob
 from nars.training.single.run import run_training
@@ -24,12 +24,13 @@ BACKWARD = 3  # an image costs so many times as much to train on as to validate 
 
 
 class NotKnownError(Exception):
-    """Round `number`, of which not all candidates are in the ledger."""
+    """Round `number`, or the confirmation (None), of which not all `trainings`, pairs of candidate and seed, are in the
+    ledger; a seed may be None, that of all jobs."""
 
-    def __init__(self, number: int, candidates: Sequence[Candidate], epochs: int):
+    def __init__(self, number: int | None, trainings: Sequence[tuple[Candidate, int | None]], epochs: int):
         super().__init__(number)
         self.number = number
-        self.candidates = candidates
+        self.trainings = trainings
         self.epochs = epochs
 
 
@@ -40,40 +41,59 @@ class OnlyKnown:
         self.trainer = trainer
         self.rounds = 0
 
-    def __call__(self, candidates: Sequence[Candidate], epochs: int, *, title: str) -> Iterable[Record]:
-        """See `nars.search.rounds.Evaluate`."""
+    def __call__(
+        self, candidates: Sequence[Candidate], epochs: int, *, title: str, seeds: Sequence[int] = ()
+    ) -> Iterable[Record]:
+        """See `nars.search.rounds.Evaluate`; with seeds, those of a confirmation."""
         self.rounds += 1
-        records = [self.trainer.ledger.find(self.trainer.key(candidate), epochs) for candidate in candidates]
+        trainings = [(candidate, seed) for candidate in candidates for seed in (seeds or [None])]
+        records = [self.trainer.ledger.find(self.trainer.key(*training), epochs) for training in trainings]
         if None in records:
-            raise NotKnownError(self.rounds, candidates, epochs)
+            raise NotKnownError(None if seeds else self.rounds, trainings, epochs)
         return records
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Round `number`: jobs of all its candidates, keys of those that the ledger knows, seconds of an epoch by MACs.
+    """Round `number`, or the confirmation of the answer (None): jobs of all its candidates, keys of those that the
+    ledger knows, seconds of an epoch by MACs.
 
-    `measured` says where these come from; `later` is how many trainings the rounds after it ask for; `workers` is how
-    many train at a time, None where a cluster decides.
+    `measured` says where these come from; `later` is how many trainings the rounds after it ask for; `confirm` what
+    comes after these, with its epochs; `workers` is how many train at a time, None where a cluster decides.
     """
 
-    number: int
+    number: int | None
     jobs: tuple[TrainingJob, ...]
     known: frozenset[str]
     epochs: int
     seconds_per_mac: float
     measured: str
     later: int
+    confirm: ConfirmSettings
     workers: int | None
 
     def seconds(self, job: TrainingJob) -> float:
         """What is left of a training in one worker."""
         return 0.0 if job.key in self.known else job.costs["macs"] * self.seconds_per_mac * self.epochs
 
+    def confirmation(self, pairs: int) -> tuple[int, float]:
+        """How many trainings confirming `pairs` pairs found and as many trained ones takes at most, and their seconds,
+        if they are as large as those of the round."""
+        trainings = 2 * pairs * self.confirm.seeds
+        macs = sum(job.costs["macs"] for job in self.jobs) / len(self.jobs)
+        return trainings, trainings * macs * self.seconds_per_mac * self.confirm.epochs
 
-def plan_of(missing: NotKnownError, trainer: CandidateTrainer, data: ImageData, rounds: RoundsSettings) -> Plan:
-    """The plan of a round, its time by the trainings of the same kind in the ledger, or measured with one candidate."""
-    jobs = tuple(trainer.job(candidate, missing.epochs) for candidate in missing.candidates)
+
+def plan_of(
+    missing: NotKnownError,
+    trainer: CandidateTrainer,
+    data: ImageData,
+    rounds: RoundsSettings,
+    confirm: ConfirmSettings,
+) -> Plan:
+    """The plan of a round, or of the confirmation, its time by the trainings of the same kind in the ledger, or
+    measured with one candidate."""
+    jobs = tuple(trainer.job(candidate, missing.epochs, seed) for candidate, seed in missing.trainings)
     known = frozenset(job.key for job in jobs if trainer.ledger.find(job.key, missing.epochs))
     rates = [
         record.seconds / (record.costs["macs"] * len(record.accuracies))
@@ -94,7 +114,8 @@ def plan_of(missing: NotKnownError, trainer: CandidateTrainer, data: ImageData, 
         epochs=missing.epochs,
         seconds_per_mac=rate,
         measured=measured,
-        later=(rounds.rounds - missing.number) * rounds.batch,
+        later=0 if missing.number is None else (rounds.rounds - missing.number) * rounds.batch,
+        confirm=confirm.model_copy(update={"epochs": confirm.epochs or jobs[0].protocol.epochs}),
         workers=getattr(trainer.executor, "workers", None),
     )
 

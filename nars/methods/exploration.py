@@ -11,12 +11,12 @@ from nars.files import content_key, digest
 from nars.methods.contract import Watch
 from nars.predictor.cached_fits import CachedFits
 from nars.problem import Problem
-from nars.search.evolution import Evolution
+from nars.search.evolution import Evolution, Generation
 from nars.search.importance import permutation_importance
 from nars.search.pareto import pareto_front
 from nars.search.rounds import History
 from nars.seeds import Stage, stage_seed
-from nars.settings import ConstraintSettings, EvolutionSettings, SearchSettings
+from nars.settings import ConfirmSettings, ConstraintSettings, EvolutionSettings, SearchSettings
 from nars.study.ledgers import ledger_file
 from nars.study.summary import findings_of
 
@@ -48,7 +48,7 @@ class Exploration:
         return findings_of(
             self.history,
             work=self.work,
-            generations=[vars(generation) for generation in evolution.history] if evolution else (),
+            generations=[_clipped(generation) for generation in evolution.history] if evolution else (),
             front=_front(problem, prices, scores),
             importance={dimension.name: round(float(value), 6) for dimension, value in importance},
         )
@@ -80,6 +80,7 @@ def exploration_key(settings: SearchSettings) -> str:
     last = {
         "constraint": ConstraintSettings(num_classes=settings.constraint.num_classes),
         "evolution": EvolutionSettings(),
+        "confirm": ConfirmSettings(),
     }
     costs = priced(settings.strategy.cost_axis, settings.constraint, settings.strategy.window)
     ledger = digest(ledger_file(settings.records)) if settings.records is not None else None
@@ -106,9 +107,14 @@ def remember(memory: MutableMapping | None, settings: SearchSettings, known: Exp
         memory[exploration_key(settings)] = known
 
 
+def _clipped(generation: Generation) -> dict:
+    """A generation whose scores, predicted accuracies, stay between 0 and 1."""
+    return vars(generation) | {key: float(np.clip(getattr(generation, key), 0, 1)) for key in ("best", "mean")}
+
+
 def _front(problem: Problem, prices: np.ndarray, scores: np.ndarray) -> Sequence[Mapping]:
     """The predicted Pareto front."""
     return [
-        {"costs": by_name(problem.costs, prices[i]), "predicted_accuracy": round(float(scores[i]), 6)}
+        {"costs": by_name(problem.costs, prices[i]), "predicted_accuracy": round(float(np.clip(scores[i], 0, 1)), 6)}
         for i in pareto_front(prices[:, problem.axis], scores)
     ]

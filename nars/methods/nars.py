@@ -1,12 +1,14 @@
 """FBNetV3's method: rounds of choose, train and refit the predictor, then a genetic algorithm on the predictor."""
 
 from collections.abc import Callable, MutableMapping
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 
 import numpy as np
 
 from nars.costs.constraint import Constraint
 from nars.methods.answering import answer_of
+from nars.methods.confirm import confirmed
 from nars.methods.contract import Answer, Watch
 from nars.methods.encoder import opened_predictor
 from nars.methods.exploration import Exploration, explored, recall, remember
@@ -58,33 +60,47 @@ class NarsMethod:
         self.problem.check_reachable(self.window, what="strategy.window")
 
     def plan(self):
-        """The `nars.methods.dry_run.Plan` of the next round; a sentence if the ledger holds all rounds."""
+        """The `nars.methods.dry_run.Plan` of what is trained next; a sentence if the ledger holds all of it."""
         from nars.methods.dry_run import NotKnownError, OnlyKnown, plan_of, seconds_per_image  # imports what trains
 
         with self._executor(seconds_per_image) as executor:
             trainer = self._trainer(executor)
-            known = len(trainer.ledger) > 0  # the first round needs no predictor
-            fits = opened_predictor(self.settings, self.problem, self.watch) if known else None
+            begun = len(trainer.ledger) > 0  # the first round needs no predictor
+            fits = opened_predictor(self.settings, self.problem, self.watch) if begun else None
+            known = OnlyKnown(trainer)
             try:
-                self._rounds(fits, trainer, OnlyKnown(trainer))
+                history = self._rounds(fits, trainer, known)
+                self._confirmed(self._explored(fits, trainer, history), trainer, known)
             except NotKnownError as missing:
-                return plan_of(missing, trainer, self.problem.data, self.settings.strategy)
-        return "nothing would be trained: the ledger holds all rounds of this search"
+                s = self.settings
+                return plan_of(missing, trainer, self.problem.data, s.strategy, s.confirm)
+        return "nothing would be trained: the ledger holds all trainings of this search"
 
     def answer(self) -> Answer:
         """See `Method`."""
-        known = recall(self.memory, self.settings, self.watch) or self._explore()
-        return answer_of(self.problem, known, self.settings, records=self.problem.folder / LEDGER)
-
-    def _explore(self) -> Exploration:
-        """The rounds."""
         with self._executor(train_job) as executor:
-            fits = opened_predictor(self.settings, self.problem, self.watch)
-            trainer = self._trainer(executor, fits)
-            history = self._rounds(fits, trainer, trainer)
-        known = self._explored(fits, trainer, history)
+            trainer = self._trainer(executor)
+            known = recall(self.memory, self.settings, self.watch) or self._explore(trainer)
+            trainer.predict = partial(self._predict, known.fits)
+            return self._confirmed(known, trainer, trainer)
+
+    def _explore(self, trainer: CandidateTrainer) -> Exploration:
+        """The rounds."""
+        fits = opened_predictor(self.settings, self.problem, self.watch)
+        trainer.predict = partial(self._predict, fits)
+        known = self._explored(fits, trainer, self._rounds(fits, trainer, trainer))
         remember(self.memory, self.settings, known)
         return known
+
+    def _confirmed(self, known: Exploration, trainer: CandidateTrainer, evaluate: Evaluate) -> Answer:
+        answer = answer_of(self.problem, known, self.settings, records=self.problem.folder / LEDGER)
+        trained, reused, seconds = trainer.trained, trainer.reused, trainer.seconds
+        answer = confirmed(answer, self.problem, self.settings, evaluate, trainer.ledger)
+        work = dict(answer.findings["work"])
+        work["trained"] += trainer.trained - trained
+        work["reused"] += max(0, trainer.reused - reused - _counted_before(answer))
+        work["training_seconds"] = round(work["training_seconds"] + trainer.seconds - seconds, 1)
+        return replace(answer, findings={**answer.findings, "work": work})
 
     def _executor(self, run: Callable) -> Executor:
         return open_executor(self.settings.executor, run, accelerator=self.settings.trainer.accelerator)
@@ -94,7 +110,7 @@ class NarsMethod:
         work = {"trained": trainer.trained, "reused": trainer.reused, "training_seconds": seconds}
         return explored(self.problem, fits, history, self.pool, work)
 
-    def _trainer(self, executor: Executor, fits: CachedFits | None = None) -> CandidateTrainer:
+    def _trainer(self, executor: Executor) -> CandidateTrainer:
         s, p = self.settings, self.problem
         return CandidateTrainer(
             Ledger(p.folder / LEDGER),
@@ -112,14 +128,15 @@ class NarsMethod:
             price=p.price_candidate,
             folder=p.folder / "trainings",
             progress=self.watch.progress,
-            predict=lambda candidate: self._predict(fits, candidate),
+            within=None if p.constraint.label == "none" else p.constraint.kept_by,
         )
 
     def _predict(self, fits: CachedFits | None, candidate: Candidate) -> float | None:
         if fits is None or fits.file is None:
             return None
         space = self.problem.space
-        return float(fits.predict(space.encode(space.locate_candidate(candidate)[None]))[0])
+        accuracy = fits.predict(space.encode(space.locate_candidate(candidate)[None]))[0]
+        return float(np.clip(accuracy, 0, 1))
 
     def _rounds(self, fits: CachedFits | None, trainer: CandidateTrainer, evaluate: Evaluate) -> History:
         def after(done: Round, history: History) -> None:
@@ -150,3 +167,11 @@ class NarsMethod:
             predictor=fits,
             seed=stage_seed(self.problem.seed, Stage.CHOICE),
         )
+
+
+def _counted_before(answer: Answer) -> int:
+    """How many trainings of the confirmation are those of rounds, which have counted them."""
+    confirmation = answer.findings.get("confirmation") or {"pairs": (), "epochs": 1}
+    keys = {key for pair in confirmation["pairs"] for key in pair["keys"]}
+    records = [record for r in answer.history.rounds for record in r.records if record.key in keys]
+    return sum(record.answers(confirmation["epochs"]) for record in records)

@@ -18,6 +18,7 @@ from nars.settings import EvolutionSettings
 from nars.spaces.space import Space
 
 CHUNK = 8192  # most random points tried at once
+KEPT = 4096  # points that answers which lie apart are chosen from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,13 @@ class Generation:
 @dataclass(frozen=True, kw_only=True)
 class Evolution:
     """The answer: distinct feasible `points` int16 (r, d), best first, their `scores` float64 (r,), and one
-    `Generation` per generation, the starting population first."""
+    `Generation` per generation, the starting population first. `scored` int16 (n, d) are the best
+    `KEPT` points that were scored on the way, best first, survivors or not."""
 
     points: np.ndarray
     scores: np.ndarray
     history: tuple[Generation, ...]
+    scored: np.ndarray
 
     @property
     def evaluated(self) -> int:
@@ -70,10 +73,13 @@ def evolve(
     points, scores = _ranked(points, _scored(score, points), memory)
     history = [_generation(scores, evaluated=len(scores), infeasible=0, duplicates=0)]
     left, stalled, made = left - len(scores), 0, settings.attempts * settings.children
+    kept_points, kept_scores = points, scores
     while left and stalled < settings.patience and len(history) <= settings.max_generations:
         children, kept, counts = _offspring(points, scores, made, feasible, space, settings, rng, memory)
         children = children[:left]
-        scores = np.concatenate([scores, _scored(score, children)])
+        new_scores = _scored(score, children)
+        kept_points, kept_scores = _best_of((kept_points, children), (kept_scores, new_scores))
+        scores = np.concatenate([scores, new_scores])
         points, scores = _ranked(np.concatenate([points, children]), scores, memory)
         points, scores = points[: settings.survivors], scores[: settings.survivors]
         history.append(_generation(scores, evaluated=len(children), **counts))
@@ -81,7 +87,12 @@ def evolve(
         stalled = stalled + 1 if history[-1].best - history[-2].best <= settings.min_gain else 0
         # So many for each of the next parents that enough should be new and feasible.
         made = min(math.ceil(settings.children / max(kept, 1 / CHUNK)), settings.attempts * settings.children)
-    return Evolution(points=points[: settings.survivors], scores=scores[: settings.survivors], history=tuple(history))
+    return Evolution(
+        points=points[: settings.survivors],
+        scores=scores[: settings.survivors],
+        history=tuple(history),
+        scored=kept_points,
+    )
 
 
 def random_feasible(
@@ -221,6 +232,13 @@ def _ranked(points: np.ndarray, scores: np.ndarray, memory: "_Memory") -> tuple[
     _, firsts = np.unique(memory.keys(points[order]), return_index=True)
     order = order[np.sort(firsts)]
     return points[order], scores[order]
+
+
+def _best_of(points: tuple[np.ndarray, ...], scores: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The `KEPT` best of all points and their scores, best first; of equal scores the earlier one first."""
+    everything, values = np.concatenate(points), np.concatenate(scores)
+    best = np.argsort(-values, kind="stable")[:KEPT]
+    return everything[best], values[best]
 
 
 def _generation(scores: np.ndarray, **counts: int) -> Generation:

@@ -25,6 +25,7 @@ from nars.settings.scripts import (
     TrainSettings,
 )
 from nars.settings.search import (
+    ConfirmSettings,
     EvolutionSettings,
     FitSettings,
     MethodSettings,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PositiveInt, create_model
 
 from nars.settings.base import PathText, Seed, Settings, later
-from nars.settings.search import EvolutionSettings, MethodSettings, PredictorSettings, StrategySettings
+from nars.settings.search import ConfirmSettings, EvolutionSettings, MethodSettings, PredictorSettings, StrategySettings
 from nars.settings.spaces import ArchitectureSpaceSettings, ConstraintSettings, Recipe, RecipeSpaceSettings
 from nars.settings.training import (
     DataSettings,
@@ -74,6 +74,7 @@ class SearchSettings(StudySettings):
     predictor: PredictorSettings
     strategy: StrategySettings
     evolution: EvolutionSettings
+    confirm: ConfirmSettings = later(ConfirmSettings())
     executor: ExecutorSettings
     trainer: TrainerSettings
     logger: LoggerSettings

@@ -79,6 +79,16 @@ class EvolutionSettings(Settings):
     tries: PositiveInt = 100_000
 
 
+class ConfirmSettings(Settings):
+    """The last stage of a search: the `pairs` best pairs found and the `pairs` best trained ones within the limits are
+    trained with `seeds` seeds for `epochs` epochs (null: the protocol's), and what was measured ranks the answer. 0
+    pairs: predictions rank it. Ours."""
+
+    pairs: NonNegativeInt = 0
+    seeds: PositiveInt = 1
+    epochs: PositiveInt | None = None
+
+
 class MethodSettings(Settings):
     """How a question is answered (group `method`): `nars` is FBNetV3's way, rounds that `strategy` chooses and then
     `evolution` on the `predictor`."""

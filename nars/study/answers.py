@@ -23,7 +23,7 @@ ANSWER_KEYS = ("architecture", "recipe", "predicted_accuracy", "predicted_std", 
 # Settings that decide neither what is trained nor what is answered.
 NO_PART_IN_ANSWER = {"study", "runs_dir", "dry_run", "executor", "logger"}
 NO_PART_OF_TRAINER = {"accelerator", "loader_workers", "checkpoint_every", "keep_checkpoints"}
-NO_PART_WITH_RECORDS = {"data", "protocol", "method", "trainer"}  # where a ledger answers alone
+NO_PART_WITH_RECORDS = {"confirm", "data", "protocol", "method", "trainer"}  # where a ledger answers alone
 PART_OF_STRATEGY = {"answers", "pool_size", "cost_axis"}  # there
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it was built in: ten times as fast
@@ -34,7 +34,9 @@ _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 class Run:
     """One constraint: the summary of its search and the ranked answers, none while it is unfinished.
 
-    An answer is a candidate with its costs by name under `costs`; in its file they lie beside the other keys.
+    An answer is a candidate with its costs by name under `costs`; in its file they lie beside the other keys. What was
+    measured, if it was: `measured_accuracy` after epoch `measured_epochs`, the mean over `measured_seeds` seeds, and
+    `measured_std` over them if there are several.
     """
 
     folder: Path
@@ -58,13 +60,14 @@ class Run:
 
     @property
     def result(self) -> Result:
-        """The best pair."""
+        """The best pair; what was measured of it, if it was."""
         best = self.answers[0]
-        return Result(
-            accuracy=best["predicted_accuracy"],
-            **{key: best[key] for key in ("predicted_std", "costs", "architecture", "recipe")},
-            folder=str(self.folder),
-        )
+        measured = best.get("measured_accuracy")
+        accuracy = {"accuracy": measured}
+        if measured is None:
+            accuracy = {"accuracy": best["predicted_accuracy"], "predicted_std": best["predicted_std"]}
+        candidate = {key: best[key] for key in ("costs", "architecture", "recipe")}
+        return Result(**accuracy, **candidate, folder=str(self.folder))
 
     def answer_file(self, rank: int) -> Path:
         """What `train.py candidate=` takes for answer `rank` (1 = best)."""

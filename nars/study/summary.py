@@ -99,6 +99,24 @@ class FrontPoint(Summary):
     predicted_accuracy: float
 
 
+class ConfirmedSummary(Summary):
+    """A pair that was trained last: keys of its records by seed, accuracy of each (None: failed), what was predicted of
+    it, and whether a round had trained it before."""
+
+    keys: tuple[str, ...]
+    costs: dict[str, float]
+    accuracies: tuple[float | None, ...]
+    predicted: float
+    trained_before: bool
+
+
+class ConfirmationSummary(Summary):
+    """The last stage of a search: its pairs, each trained for `epochs` epochs."""
+
+    epochs: int
+    pairs: tuple[ConfirmedSummary, ...]
+
+
 class SearchSummary(Summary):
     """All that one run of `search.py` measured on the way. `importance`: dimension -> mean absolute change of the
     predicted accuracy when it is shuffled; `front`: the predicted Pareto front over `cost_axis`; `ledger`: what
@@ -118,6 +136,7 @@ class SearchSummary(Summary):
     held_out_ranking: Agreement
     rounds: tuple[RoundSummary, ...]
     generations: tuple[GenerationSummary, ...] = ()
+    confirmation: ConfirmationSummary | None = None
     front: tuple[FrontPoint, ...] = ()
     importance: dict[str, float] = Field(default_factory=dict)
     settings: dict
@@ -198,7 +217,7 @@ def _round(r: Round, epoch: int) -> dict:
             "status": record.status,
             "costs": record.costs,
             "accuracy": None if record.status == "failed" else record.accuracy_at(epoch),
-            "predicted": None if r.predicted is None else round(float(r.predicted[i]), 6),
+            "predicted": None if r.predicted is None else round(float(np.clip(r.predicted[i], 0, 1)), 6),
         }
         for i, record in enumerate(r.records)
     ]

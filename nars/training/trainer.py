@@ -38,14 +38,17 @@ class SharedJobs:
                 self.elsewhere[record.key] = record
                 del self.open[record.key]
 
-    def progress(self) -> tuple[int, int, float | None]:
-        """Finished trainings, trained epochs (a finished training counts with all of its), and the best accuracy."""
+    def progress(self) -> tuple[int, int, dict[str, float]]:
+        """Finished trainings, trained epochs (a finished training counts with all of its), and the best accuracy so far
+        of each training that has one, by key."""
         finished = self.here | self.elsewhere
-        unfinished = [job for key, job in self.jobs.items() if key not in finished]
-        running = [curve_so_far(Path(job.folder) / "epochs.jsonl")[: self.epochs] for job in unfinished]
-        curves = [*running, *(record.accuracies for record in finished.values())]
-        best = max((max(curve) for curve in curves if curve), default=None)
-        return len(finished), len(finished) * self.epochs + sum(map(len, running)), best
+        unfinished = {key: job for key, job in self.jobs.items() if key not in finished}
+        running = {
+            key: curve_so_far(Path(job.folder) / "epochs.jsonl")[: self.epochs] for key, job in unfinished.items()
+        }
+        curves = running | {key: record.accuracies for key, record in finished.items()}
+        best = {key: max(curve) for key, curve in curves.items() if curve}
+        return len(finished), len(finished) * self.epochs + sum(map(len, running.values())), best
 
 
 class CandidateTrainer:
@@ -53,8 +56,9 @@ class CandidateTrainer:
 
     Several processes may do so with one ledger at the same time: each training is claimed by one of them, and the
     others wait for its record. `job_values` are the fields of `TrainingJob` that all candidates share; `price` gives
-    the costs of one by name, `predict` the accuracy that is expected of it, which loggers show. Counts what was
-    `trained`, `reused`, and the seconds that training took.
+    the costs of one by name, `predict` the accuracy that is expected of it, which loggers show, `within` whether costs
+    keep the limits of the search, where it has any: the best accuracy that is shown is of those that do. Counts what
+    was `trained`, `reused`, and the seconds that training took.
     """
 
     def __init__(
@@ -67,12 +71,14 @@ class CandidateTrainer:
         folder: Path,
         progress: Progress,
         predict: Callable[[Candidate], float | None] = lambda _: None,
+        within: Callable[[Mapping[str, float]], bool] | None = None,
     ):
         self.ledger = ledger
         self.executor = executor
         self.job_values = dict(job_values)
         self.price = price
         self.predict = predict
+        self.within = within
         self.folder = folder
         self.progress = progress
         self.claims = Claims(folder)
@@ -80,12 +86,16 @@ class CandidateTrainer:
         self.reused = 0
         self.seconds = 0.0
 
-    def __call__(self, candidates: Sequence[Candidate], epochs: int, *, title: str) -> Iterator[Record]:
-        """One record per distinct candidate, those known first, then each as it finishes.
+    def __call__(
+        self, candidates: Sequence[Candidate], epochs: int, *, title: str, seeds: Sequence[int] = ()
+    ) -> Iterator[Record]:
+        """One record per distinct candidate and seed, those known first, then each as it finishes; no `seeds`: the seed
+        of all jobs.
 
         Costs are those of this search: one that counts another number of classes may have trained the candidate.
         """
-        jobs = {job.key: job for job in (self.job(candidate, epochs) for candidate in candidates)}
+        seeds = seeds or (self.job_values["seed"],)
+        jobs = {job.key: job for job in (self.job(c, epochs, seed) for c in candidates for seed in seeds)}
         self.ledger.refresh()
         records = {key: self.ledger.find(key, epochs) for key in jobs}
         known = [record for record in records.values() if record is not None]
@@ -95,15 +105,15 @@ class CandidateTrainer:
         for record in chain(known, self._train(work, title) if unknown else ()):
             yield record.model_copy(update={"costs": jobs[record.key].costs})
 
-    def key(self, candidate: Candidate) -> str:
-        """Key of the candidate's record."""
-        return training_key(candidate, self.job_values["training"], self.job_values["seed"])
+    def key(self, candidate: Candidate, seed: int | None = None) -> str:
+        """Key of the candidate's record; no `seed`: that of all jobs."""
+        return training_key(candidate, self.job_values["training"], self.job_values["seed"] if seed is None else seed)
 
-    def job(self, candidate: Candidate, epochs: int) -> TrainingJob:
+    def job(self, candidate: Candidate, epochs: int, seed: int | None = None) -> TrainingJob:
         """What trains a candidate for so many epochs."""
-        key = self.key(candidate)
+        key = self.key(candidate, seed)
         return TrainingJob(
-            **self.job_values,
+            **(self.job_values if seed is None else self.job_values | {"seed": seed}),
             **candidate.to_dict(),
             key=key,
             folder=str(self.folder / key),
@@ -158,12 +168,21 @@ class CandidateTrainer:
     def _show(self, work: SharedJobs) -> None:
         finished, epochs, best = work.progress()
         notes = [f"{finished}/{len(work.jobs)} candidates"]
-        if best is not None:
-            notes.append(f"best accuracy {best:.3f}")
+        if best:
+            notes.append(self._best(work, best))
         holders = {holder for holder in map(self.claims.holder, work.open) if holder is not None}
         if holders:
             notes.append(f"another search trains some ({', '.join(sorted(holders))})")
         self.progress.update(epochs, ", ".join(notes))
+
+    def _best(self, work: SharedJobs, best: Mapping[str, float]) -> str:
+        """The best of the accuracies by key, in words."""
+        if self.within is None:
+            return f"best accuracy {max(best.values()):.3f}"
+        inside = [accuracy for key, accuracy in best.items() if self.within(work.jobs[key].costs)]
+        if inside:
+            return f"best accuracy within the limit {max(inside):.3f}"
+        return f"best accuracy {max(best.values()):.3f}, outside the limit"
 
 
 def _failed(job: TrainingJob, reason: str) -> Record:

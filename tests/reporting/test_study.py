@@ -81,6 +81,7 @@ def test_an_answer_is_known_by_all_that_decides_it_and_nothing_else(tiny_maker):
         ["trainer.precision=bf16-mixed"],
         [f"records={maker.folder}"],
         ["records_of=abcdef"],
+        ["confirm.pairs=1"],
     )
     assert {change.partition("=")[0].partition(".")[0] for (change,) in changes} == set(SearchSettings.model_fields) - {
         "study",

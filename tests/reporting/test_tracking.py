@@ -14,7 +14,13 @@ import yaml
 from nars.records import Ledger
 
 ROOT = Path(__file__).parents[2]
-SMOKE = ("experiment=smoke", "protocol.steps_per_epoch=4", "predictor.pretrain.epochs=2", "strategy.batch=2")
+SMOKE = (
+    "experiment=smoke",
+    "protocol.steps_per_epoch=4",
+    "predictor.pretrain.epochs=2",
+    "strategy.batch=2",
+    "confirm.pairs=0",
+)
 LIMITED = (*SMOKE, "constraint.max_activations=1e6")  # costs beside those that are always priced
 
 

@@ -287,6 +287,24 @@ def test_feasible_points_stay_unknown_until_they_are_scored():
     np.testing.assert_array_equal(memory.first(memory.keys(points)), points[:, 0] > 0)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_scored_is_kept_best_first(seed, monkeypatch):
+    space, score, feasible, seeds = random_problem(seed)
+    asked = []
+
+    def counted(points):
+        asked.append(points)
+        return score(points)
+
+    for kept in (4096, 30):
+        monkeypatch.setattr("nars.search.evolution.KEPT", kept)
+        asked.clear()
+        found = evolve(counted, feasible, space, SETTINGS, np.random.default_rng(seed), seeds)
+        everything = np.concatenate(asked)
+        np.testing.assert_allclose(np.sort(score(everything))[::-1][:kept], score(found.scored), rtol=1e-12)
+        assert len(np.unique(found.scored, axis=0)) == len(found.scored) == min(kept, len(everything))
+
+
 def test_memory_use_is_flat_over_generations():
     space = space_of(*[30] * 30)
     weights = np.random.default_rng(0).random(30)

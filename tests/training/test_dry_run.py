@@ -16,7 +16,14 @@ from nars.methods.dry_run import (
     seconds_per_image,
 )
 from nars.records import Ledger, Record
-from nars.settings import DigitsSettings, LoggerSettings, NarsSettings, ProtocolSettings, TrainerSettings
+from nars.settings import (
+    ConfirmSettings,
+    DigitsSettings,
+    LoggerSettings,
+    NarsSettings,
+    ProtocolSettings,
+    TrainerSettings,
+)
 from nars.spaces.candidate import Candidate
 from nars.training.job import training_identity
 from nars.training.trainer import CandidateTrainer
@@ -54,10 +61,12 @@ def test_time_follows_macs_and_epochs_of_the_trainings_of_the_same_kind(trainer)
     with pytest.raises(NotKnownError) as missing:
         OnlyKnown(trainer)([candidate(name) for name in COSTS], 3, title="round 1")
     rounds = NarsSettings.model_construct(rounds=4, batch=3)
-    plan = plan_of(missing.value, trainer, open_data(DATA), rounds)
+    plan = plan_of(missing.value, trainer, open_data(DATA), rounds, ConfirmSettings(pairs=2, seeds=3))
     assert [plan.seconds(job) for job in plan.jobs] == [0.0, 2 * 2 * 3, 2 * 4 * 3]
     assert plan.known == {trainer.key(candidate("a"))}
     assert (plan.number, plan.later) == (1, 9)
+    mean = 7 / 3  # million MACs; all of them for the 4 epochs of the protocol
+    assert plan.confirmation(2) == (12, pytest.approx(12 * mean * 2 * 4))
 
 
 def test_a_known_round_is_handed_out(trainer):

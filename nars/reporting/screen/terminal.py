@@ -20,6 +20,7 @@ from nars.study.next_step import train_command
 if TYPE_CHECKING:
     from nars.methods.dry_run import Plan  # imports torch
 
+PAIRS = 3  # to confirm, where none are and people are told what it would take
 ROWS = 5  # answers shown; the report has all of them
 
 
@@ -85,17 +86,30 @@ def print_plan(console: Console, plan: "Plan") -> None:
     console.print(table)
     new = [plan.seconds(job) for job in plan.jobs if job.key not in plan.known]
     lines = [
-        f"Round {plan.number} would train {len(new)} candidates for {plan.epochs} epochs and reuse {len(plan.known)}: "
+        f"{_stage(plan)} would train {len(new)} candidates for {plan.epochs} epochs and reuse {len(plan.known)}: "
         f"{duration(sum(new))} of training ({plan.measured})."
     ]
     later = plan.later * sum(new) / len(new)
     if plan.later:
         lines.append(f"The rounds after it would train {plan.later} more: at most {duration(later)}.")
+    if plan.number is not None:
+        pairs = plan.confirm.pairs or PAIRS
+        trainings, seconds = plan.confirmation(pairs)
+        takes = f"{trainings} trainings at most, {duration(seconds)}"
+        if plan.confirm.pairs:
+            lines.append(f"Then the answer is confirmed (confirm.pairs={pairs}): {takes}.")
+            later += seconds
+        else:
+            lines.append(f"The answer is not confirmed: confirm.pairs={pairs} would take {takes}.")
     if plan.workers:  # a round waits for its last training
         at_a_time = min(plan.workers, len(new))
         share = duration((sum(new) + later) / at_a_time)
         lines.append(f"With {at_a_time} at a time (executor.workers={plan.workers}) all that takes about {share}.")
     console.print(" ".join(lines))
+
+
+def _stage(plan: "Plan") -> str:
+    return "The confirmation of the answer" if plan.number is None else f"Round {plan.number}"
 
 
 def print_answer_line(console: Console, run: Run) -> None:
