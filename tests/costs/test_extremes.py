@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nars.costs import extremes, statistics
-from nars.costs.extremes import extreme, least
+from nars.costs.extremes import _improved, extreme, least
 from nars.costs.statistics import costs
 from nars.costs.table import COSTS
 from nars.settings import ArchitectureSpaceSettings, parse
@@ -113,3 +113,25 @@ def test_without_tables_what_is_found_says_that_it_may_not_be_all(tiny, monkeypa
 def forget_tables() -> None:
     for cached in (extreme, statistics.part_tables, statistics._lookup):
         cached.cache_clear()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_choice_by_choice_a_cheapest_neighbour_is_reached(tiny, seed):
+    """Where each choice has a price of its own, that is the cheapest of all; else no neighbour is cheaper."""
+    rng = np.random.default_rng(seed)
+    prices = [rng.random(size) for size in tiny.sizes]
+
+    def alone(points):
+        return sum(price[points[:, i]] for i, price in enumerate(prices))
+
+    def together(points):
+        return alone(points) + np.sin(points.astype(float) @ np.arange(len(tiny)))
+
+    start = tiny.sizes - 1
+    np.testing.assert_array_equal(_improved(alone, tiny, start), [price.argmin() for price in prices])
+    point = _improved(together, tiny, start)
+    assert together(point[None])[0] < together(start[None])[0]
+    for i, size in enumerate(tiny.sizes):
+        neighbours = np.tile(point, (int(size), 1))
+        neighbours[:, i] = np.arange(size)
+        assert together(neighbours).min() == pytest.approx(together(point[None])[0])
