@@ -66,9 +66,9 @@ def append_line(path: Path, content: dict) -> None:
     """Write one object and wait until it is on disk; OSError if that cannot be done, with the file as it was.
 
     One process at a time does so; that each line is begun and ended by its own writer, in one piece, keeps all lines
-    readable where that fails.
+    readable where that fails. Of a name of a file that is no UTF-8, what cannot be read back becomes `?`.
     """
-    text = json.dumps(content, allow_nan=False).encode() + b"\n"
+    text = json.dumps(content, allow_nan=False, ensure_ascii=False).encode(errors="replace") + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     claim = path.with_name(f"{path.name}.claim")
     with turn(claim, wait_seconds=WAIT_SECONDS), open(path, "ab+", buffering=0) as file:

@@ -178,7 +178,7 @@ class Ledger:
             if content is not None:
                 raise UserError(f"{self.path} line {line.number}: {_refusal(content, error)}") from None
         whole = [text for text in whole_objects(line.text, begin=BEGIN) if _is_record(text)]
-        _say_passed_over(self.path, line.number, len(line.text) - sum(map(len, whole)))
+        _say_passed_over(self.path, line.number, len(line.text) - sum(len(text.encode()) for text in whole))
         return [Record.read(text) for text in whole]
 
 

@@ -72,6 +72,13 @@ def test_every_field_comes_back_exactly(path):
     assert json.loads(line)["schema"] == 1
 
 
+def test_a_name_that_is_no_utf8_spoils_no_ledger(path):
+    odd, other = record("a", reason="/photos/caf\udce9/ä.jpg"), record("b")
+    for r in (odd, other):
+        Ledger(path).append(r)
+    assert list(Ledger(path)) == [odd.model_copy(update={"reason": "/photos/caf?/ä.jpg"}), other]
+
+
 @pytest.mark.parametrize(
     ("kept", "epochs", "answers"),
     [
@@ -262,7 +269,7 @@ def test_what_is_no_record_is_passed_over_and_said_once(path, caplog, rubbish):
     """What others wrote into the same line, before or after it, is kept."""
     ledger = Ledger(path)
     for key in "abc":
-        ledger.append(record(key))
+        ledger.append(record(key, reason="größer"))
     a, b, c = path.read_bytes().splitlines()
     path.write_bytes(a + b"\n" + rubbish + b"\n" + rubbish + b + c + rubbish + b"\n" + c + b"\n")
     for _ in range(2):
