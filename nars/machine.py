@@ -1,6 +1,8 @@
 """What this process may use of the machine."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def cores() -> int:
@@ -11,17 +13,20 @@ def cores() -> int:
     return cpu_count()
 
 
-def limit_threads(processes: int = 1) -> None:
-    """Let PyTorch use no more threads than there are cores for each of `processes`; OMP_NUM_THREADS, if given, stays.
+@contextmanager
+def limited_threads(processes: int = 1) -> Iterator[None]:
+    """Let PyTorch, here, use no more threads than there are cores for each of `processes`; where OMP_NUM_THREADS is
+    given, that counts.
 
     PyTorch and Lightning count the cores of the machine, of which a container may use few: more threads than cores
     stop one another.
     """
-    if "OMP_NUM_THREADS" in os.environ:
-        return
     import torch
 
-    threads = max(1, min(torch.get_num_threads(), cores() // processes))
-    torch.set_num_threads(threads)
-    if processes > 1:
-        os.environ["OMP_NUM_THREADS"] = str(threads)  # for the others, which the first one starts
+    before = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, min(before, cores() // processes)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -31,7 +31,7 @@ ALLOWED = {
     "predictor": LOW,
     "search": LOW | {"spaces", "costs", "records"},
     "training": ONE_TRAINING | {"machine", "leases", "training/single"},
-    "training/single": ONE_TRAINING | {"training", "training/weights"},
+    "training/single": ONE_TRAINING | {"machine", "training", "training/weights"},
     "training/weights": ONE_TRAINING | {"training"},
     "study": LOW | {"machine", "costs", "data", "leases", "records", "search", "shell"},
     "reporting": FACTS | {"streams", "wandb_run", "reporting/facts", "reporting/page", "reporting/screen"},

@@ -5,10 +5,19 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from nars.machine import cores
+from nars.machine import cores, limited_threads
 
 SAY = "from nars.machine import cores; print(cores())"
+THREADS = """
+import torch
+from nars.machine import limited_threads
+def threads(processes):
+    with limited_threads(processes):
+        return torch.get_num_threads()
+torch.set_num_threads(2)
+""".strip()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a system that pins processes")
@@ -37,14 +46,38 @@ def test_cores_are_no_more_than_the_limit_of_a_container(files, expected):
 
 @pytest.mark.slow
 @pytest.mark.skipif(cores() < 2, reason="needs two cores")
-@pytest.mark.parametrize(("limit", "said"), [("100000", "True 1 1"), ("max", "False 2 1")])
+@pytest.mark.parametrize(("limit", "said"), [("100000", "[1, 1, 2]"), ("max", "[2, 1, 2]")])
 def test_pytorch_uses_no_more_threads_than_the_container_has_cores(limit, said):
-    threads = "torch.get_num_threads()"
-    say = (
-        "import torch; from nars.machine import limit_threads; torch.set_num_threads(2); "
-        f"limit_threads(); n = {threads}; limit_threads(2); print(n < 2, n, {threads})"
-    )
+    say = f"{THREADS}\nprint([threads(1), threads(2), torch.get_num_threads()])"
     assert said_in_a_container({"cpu.max": f"{limit} 100000"}, say) == said
+
+
+@pytest.mark.skipif(cores() < 2, reason="needs two cores")
+def test_what_one_training_may_use_is_no_limit_to_the_next(monkeypatch):
+    """Of a sweep's, say, which are trained in one process."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before, environment = torch.get_num_threads(), dict(os.environ)
+    torch.set_num_threads(2)
+    try:
+        used = []
+        for processes in (cores(), 1):
+            with limited_threads(processes):
+                used.append(torch.get_num_threads())
+        assert used == [1, 2]
+        assert dict(os.environ) == environment
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_number_of_threads_that_is_given_stays(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with limited_threads(100):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def said_in_a_container(files: dict[str, str], program: str) -> str:

@@ -15,7 +15,7 @@ from nars.data.folder import open_whole_folder
 from nars.data.names import beside
 from nars.errors import UserError
 from nars.files import digest, make_study_folder, write_whole
-from nars.machine import limit_threads
+from nars.machine import limited_threads
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
 from nars.records import Ledger, Record, training_key
 from nars.reporting.screen.terminal import print_passed_over
@@ -92,8 +92,7 @@ def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: 
     best, weights = best_weights_path(job.folder), Path(job.folder) / WEIGHTS
     if not (settings.resume and best.exists()):  # the state's parts go together
         remove_checkpoint(job.folder)
-    limit_threads(job.trainer.devices)
-    with open_loggers(job) as loggers, _gpu_memory_said():
+    with open_loggers(job) as loggers, _gpu_memory_said(), limited_threads(job.trainer.devices):
         notices.say_problem()
         record, _ = run_training(job, on_epoch=lines, best_weights=best, loggers=loggers)
         if record.status == "finished":
@@ -173,15 +172,15 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
     side = card.get("image_size") or image_size(architecture, settings.protocol)
     network = network_of(architecture, num_classes=num_outputs)
     load_weights(network, path)
-    limit_threads()
-    accuracy = validation_accuracy(
-        data,
-        network,
-        image_size=side,
-        batch_size=settings.protocol.batch_size,
-        outputs=outputs,
-        trainer=settings.trainer,
-    )
+    with limited_threads():
+        accuracy = validation_accuracy(
+            data,
+            network,
+            image_size=side,
+            batch_size=settings.protocol.batch_size,
+            outputs=outputs,
+            trainer=settings.trainer,
+        )
     costs = costs_of(architecture, num_classes=num_outputs)
     console.print(_accuracy_line(vars(accuracy)), soft_wrap=True)
     console.print(_costs_line(costs, architecture.resolution, num_outputs), soft_wrap=True)

@@ -27,6 +27,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import distributed
 
 from nars.errors import UserError
+from nars.machine import limited_threads
 
 GRACE_SECONDS = 10  # from the end of one process to that of all, whatever they wait for
 CAUSES = (UserError, MemoryError, torch.OutOfMemoryError)  # errors that say by themselves what went wrong
@@ -184,7 +185,8 @@ def _run_part(run: Callable[[Part], None], part: Part, report: Connection) -> No
     logging.disable()
     warnings.simplefilter("ignore")
     try:
-        run(part)
+        with limited_threads(part.world_size):
+            run(part)
     except CAUSES as error:
         report.send(error)
         sys.exit(1)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from nars.errors import UserError
+from nars.machine import cores
 from nars.training.single.processes import Part, first_of, the_others
 
 ROOT = Path(__file__).parents[3]
@@ -22,6 +23,8 @@ def end(what: str, folder: Path, part: Part) -> None:
     (folder / str(part.rank)).write_text(str(os.getpid()))
     if part.rank > 1:
         time.sleep(600)
+    if what == "threads":
+        raise UserError(f"{torch.get_num_threads()} threads")
     if what == "user error":
         raise UserError("image 7 is broken")
     if what == "gpu memory":
@@ -50,10 +53,14 @@ def alive(pid: str) -> bool:
     ("what", "world_size", "error", "message"),
     [
         ("gpu memory", 3, torch.OutOfMemoryError, "CUDA out of memory"),
+        ("threads", 2, UserError, f"{max(1, cores() // 2)} threads"),
         ("killed", 2, RuntimeError, "another process of the training (rank 1) ended with exit code -9"),
     ],
 )
-def test_what_ends_another_process_is_what_the_training_ends_with(tmp_path, what, world_size, error, message):
+def test_what_ends_another_process_is_what_the_training_ends_with(
+    tmp_path, monkeypatch, what, world_size, error, message
+):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with pytest.raises(error) as raised:
         wait_for_the_others(what, tmp_path, world_size)
     assert str(raised.value) == message
