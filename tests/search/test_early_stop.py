@@ -59,6 +59,8 @@ def test_a_ranking_of_networks_that_have_learnt_nothing_is_none():
     assert early_stop(curves, 0.92, fewest=12, noise_level=0.1).epoch == 2
     stop = early_stop(curves, 0.92, fewest=12, noise_level=0.9)
     assert (stop.epoch, stop.why_not) == (3, "half are at chance")
+    at_the_level = early_stop(curves, 0.92, fewest=12, noise_level=float(np.median(curves[:, 1])))
+    assert at_the_level.epoch == 3
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -107,6 +109,7 @@ def test_known_correlations():
     """By hand: ranks 1 2 3 4 against 1 3 2 4 differ by squares of sum 2; one of six pairs is turned round."""
     assert spearman([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx(1 - 6 * 2 / (4 * 15))
     assert kendall_tau([1, 2, 3, 4], [1, 3, 2, 4]) == pytest.approx((5 - 1) / 6)
+    assert [spearman([1, 2], [7, 5]), kendall_tau([1, 2], [7, 5])] == pytest.approx([-1, -1])
 
 
 def test_epochs_are_compared_by_spearman_s_correlation():
