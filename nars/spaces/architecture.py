@@ -169,6 +169,8 @@ class ArchitectureSpace(Space):
             source = f"{spec.same_as}/{name.rpartition('/')[2]}"
             if source not in self._choices:
                 raise UserError(f"{self._where}: {name}: no earlier {_level(spec.same_as)} has {source}")
+            for choice in self._choices[source]:  # that suits there may not suit here
+                check(name, choice)
             name = source
         else:
             self._choices[name] = tuple(check(name, choice) for choice in choices_of(spec))

@@ -117,6 +117,20 @@ def test_what_is_neutral_is_left_out_and_one_spelling_is_kept():
     assert "stem_activation" not in written
 
 
+def test_what_a_stage_follows_must_be_what_a_stage_can_have():
+    """Expansions of blocks are no whole numbers."""
+    values = small_values(kernel=[3, 5], expansion=[2, 4])
+    short = {"width": 8, "depth": 1, "kernel": {"same_as": "stage1/block1"}, "expansion": 2, "stride": 1, "se": False}
+    values["stages"] += [short]
+    space = space_of(values)
+    assert [space.decode(point)["stages"][1]["kernel_first"] for point in space.sample(9, 0)] == [
+        space.values(point)["stage1/block1/kernel"] for point in space.sample(9, 0)
+    ]
+    short["expansion"] = {"same_as": "stage1/block1"}
+    with pytest.raises(UserError, match=r"^search_space small: stage2/expansion: 2.0 is not a positive whole number$"):
+        space_of(values)
+
+
 def test_a_block_follows_another():
     values = small_values(kind=["a", "skip"])
     values["stages"][0]["blocks"] += [{"width": [8, 16], "kind": {"same_as": "stage1/block1"}}]
