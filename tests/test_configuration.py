@@ -98,6 +98,49 @@ def test_defaults_are_valid(script):
     assert settings.runs_dir == "runs"
 
 
+def not_default(settings: Settings, prefix: str = "") -> dict:
+    """All values, by full key, that are otherwise than the default in the settings class."""
+    found = {}
+    for key, field in type(settings).model_fields.items():
+        value = getattr(settings, key)
+        if isinstance(value, Settings):
+            found |= not_default(value, f"{prefix}{key}.")
+        elif not field.is_required() and value != field.get_default(call_default_factory=True):
+            found[prefix + key] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [
+        ("data", "digits"),
+        ("data", "folder"),
+        ("data", "imagenet200"),
+        ("evolution", "default"),
+        ("executor", "local"),
+        ("executor", "ray"),
+        ("predictor", "default"),
+        ("protocol", "search"),
+        ("strategy", "evolution"),
+        ("strategy", "nars"),
+        ("strategy", "random"),
+        ("strategy", "tpe"),
+        ("trainer", "default"),
+    ],
+)
+def test_a_file_and_its_settings_class_have_the_same_defaults(group, option):
+    """But for rounds and batch, which are small enough for a laptop in search.yaml, and the paper's in the class."""
+    settings = settings_of("search", f"{group}={option}", *MUST_BE_GIVEN.get(option, []))
+    assert not_default(getattr(settings, group)) == ({"rounds": 2, "batch": 4} if group == "strategy" else {})
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "prepare_data"])
+def test_a_script_s_own_keys_have_the_defaults_of_its_settings_class(script):
+    given = ("data=folder", "data.root=/images", "output=/prepared") if script == "prepare_data" else ()
+    settings = settings_from(composed(script, *given), {**SCRIPTS, "prepare_data": PrepareSettings}[script])
+    assert {key: value for key, value in not_default(settings).items() if "." not in key} == {}
+
+
 def rows_of(script: str) -> list[dict[str, str]]:
     """Choices of one option per group that together take every option once; constraints have a test of their own."""
     options = {
