@@ -68,7 +68,8 @@ class Problem:
 
     @property
     def noise_level(self) -> float:
-        """The accuracy that a network which has learnt nothing hardly exceeds: chance, and three standard errors."""
+        """The accuracy that a network which has learnt nothing hardly exceeds: chance, as if all classes were equally
+        frequent, and three standard errors."""
         chance = 1 / self.data.num_classes
         return chance + 3 * math.sqrt(chance * (1 - chance) / self.data.val_size)
 

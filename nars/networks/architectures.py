@@ -42,7 +42,7 @@ def costs_of(architecture: Architecture | TimmArchitecture, *, num_classes: int)
 
 
 def check_image_size(architecture: Architecture | TimmArchitecture, side: int) -> None:
-    """UserError if the network takes no images of `side` pixels; those of the FBNetV3 family take any."""
+    """UserError if the network takes no images of `side` pixels; those of the FBNet family take any."""
     if isinstance(architecture, TimmArchitecture) and side != architecture.resolution:
         measured_costs(build_timm_network(architecture, num_classes=2), side)
 

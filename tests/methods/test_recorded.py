@@ -125,6 +125,7 @@ def test_an_answer_is_known_until_the_ledger_grows(tmp_path, write_ledger, recor
     ledger = write_ledger(*records[:12])
     settings = settings_of(tmp_path, f"records={ledger}")
     answered(settings)
+    assert not (ledger.parent / "recorded").exists()  # the study's own ledger is not copied
     others = [
         "data.root=/another",
         "protocol=search",
@@ -133,7 +134,14 @@ def test_an_answer_is_known_until_the_ledger_grows(tmp_path, write_ledger, recor
         "executor.workers=1",
     ]
     assert known_answer(settings_of(tmp_path, f"records={ledger}", *others)) is not None
-    for other in ("seed=1", "predictor.members=1", "constraint.max_params=1e6"):
+    decide = (
+        "seed=1",
+        "predictor.members=1",
+        "constraint.max_params=1e6",
+        "evolution.patience=1",
+        "strategy.answers=2",
+    )
+    for other in (*decide, "strategy.pool_size=400", "strategy.cost_axis=params", "recipe_space=fbnetv3"):
         assert known_answer(settings_of(tmp_path, f"records={ledger}", other)) is None
     Ledger(ledger).append(records[12])
     assert known_answer(settings) is None
