@@ -1,5 +1,6 @@
 """The report in a real browser: Debian's Chromium, without a screen."""
 
+import re
 import shutil
 from contextlib import contextmanager
 
@@ -127,3 +128,17 @@ def test_half_a_search_and_records_alone_are_shown(browser, tiny_maker):
         assert page.locator("#costs-0 .point").count() == 12
         assert page.locator("#costs-1 .point").count() == 3
         assert page.locator(".answers").count() == 0
+
+
+def test_prints_whole_figures_without_having_looked_at_them(browser, finished):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(200_000)
+    page.goto(write_report([finished]).absolute().as_uri())
+    page.wait_for_function("[...document.querySelectorAll('.figure')].every(f => 'drawn' in f.dataset)")
+    widths = page.evaluate(
+        "[...document.querySelectorAll('.figure .main-svg')].map(s => s.getBoundingClientRect().width)"
+    )
+    paper = page.pdf(prefer_css_page_size=True)
+    page.close()
+    [width] = {float(box) for box in re.findall(rb"/MediaBox *\[ *0 +0 +([0-9.]+)", paper)}  # points of 4/3 pixels
+    assert 0 < max(widths) <= width * 4 / 3 - 48  # the margins

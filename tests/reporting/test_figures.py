@@ -9,6 +9,7 @@ from nars.reporting.facts.sections import sections_of
 from nars.reporting.facts.sweeps import sweep_of
 from nars.reporting.page.figures.accuracy import accuracy_against_cost
 from nars.reporting.page.figures.compared import front_of_searches
+from nars.reporting.page.figures.of_section import figures_of
 from nars.reporting.page.report import html_of
 from nars.reporting.page.sweeps import write_sweep_page
 from nars.study.folder import read_study
@@ -67,3 +68,32 @@ def test_a_cost_that_a_file_does_not_know_is_left_open(tiny_maker):
     assert '<td data-label="params" data-value="">-</td>' in page
     assert "joules" not in page
     assert others
+
+
+def test_limits_are_lines_over_the_cost_that_they_limit(tiny_maker):
+    maker = tiny_maker(
+        "strategy.rounds=1", "strategy.batch=6", "constraint.max_params=80000", "constraint.max_macs=2e6"
+    )
+    run = maker.answer(maker.run_rounds())
+    [section] = sections_of(read_study(maker.folder))
+    made = figures_of(section)
+    for name, limit in (("costs", 2e6), ("costs-params", 80_000)):
+        [line] = made[name].layout.shapes
+        assert (line.x0, line.x1) == (limit, limit)
+    traces = {trace.name: trace for trace in made["costs-params"].data}
+    assert made["costs-params"].layout.xaxis.title.text == "params"
+    assert list(traces["answer"].x) == [answer["costs"]["params"] for answer in run.answers]
+    assert "front" not in traces  # it is one over MACs
+    page = html_of([section])
+    assert "Accuracy against params" in page
+    assert 'id="costs-params-0"' in page
+
+
+def test_predicted_against_measured_is_a_square_with_all_points(finished):
+    [section] = sections_of(read_study(finished))
+    figure = figures_of(section)["predictions"]
+    low, high = figure.layout.xaxis.range
+    assert figure.layout.yaxis.range == (low, high)
+    assert figure.layout.yaxis.scaleanchor == "x"
+    points = [value for trace in figure.data for values in (trace.x, trace.y) for value in values]
+    assert low <= min(points) < max(points) <= high

@@ -1,9 +1,11 @@
 """Courses: how the best accuracy that was measured rose with the trainings of a search."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nars.costs.constraint import Constraint
+from nars.costs.table import COSTS, LIMITED, Cost
 from nars.reporting.facts.sections import Section, Trained
 from nars.settings import ConstraintSettings, parse
 from nars.study.answers import Run
@@ -38,13 +40,29 @@ def courses_of(sections: Sequence[Section]) -> list[Course]:
     return [_course(section, run, limited=len(limits) > 1) for section, run in found]
 
 
+def limits_on(run: Run, name: str) -> list[float]:
+    """The limits of a run on one cost, from below and from above."""
+    constraint = _constraint(run)
+    i = constraint.names.index(name)
+    return [float(bound) for bound in (constraint.low[i], constraint.high[i]) if math.isfinite(bound)]
+
+
+def limited_beside(section: Section) -> list[Cost]:
+    """The costs that a section's runs limit, but for that of its front."""
+    names = [name for name in LIMITED if name != section.axis.name]
+    return [COSTS[name] for name in names if any(limits_on(run, name) for run in section.runs)]
+
+
 def within(run: Run | None, trained: Sequence[Trained]) -> list[Trained]:
     """Those that keep the limits of a run; all without a run."""
     if run is None:
         return list(trained)
-    settings = run.summary.settings["constraint"]
-    constraint = Constraint.of(parse(ConstraintSettings, settings, where="constraint"))
+    constraint = _constraint(run)
     return [candidate for candidate in trained if constraint.kept_by(candidate.record.costs)]
+
+
+def _constraint(run: Run) -> Constraint:
+    return Constraint.of(parse(ConstraintSettings, run.summary.settings["constraint"], where="constraint"))
 
 
 def _course(section: Section, run: Run | None, *, limited: bool) -> Course:

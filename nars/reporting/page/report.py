@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from nars.costs.table import COSTS, cell, known
 from nars.files import write_whole
-from nars.reporting.facts.courses import courses_of
+from nars.reporting.facts.courses import courses_of, limited_beside
 from nars.reporting.facts.describe import (
     architecture_strip,
     differences,
@@ -78,6 +78,7 @@ def html_of(
         studies=studies,
         written=datetime.now().astimezone() if live else None,
         courses=courses,
+        limited_beside=limited_beside,
         sections=sections,
         damaged=list(dict.fromkeys(line for section in sections for line in section.study.damaged)),
         sweep=sweep,

@@ -5,37 +5,54 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from nars.costs.table import Cost, short_number
+from nars.reporting.facts.courses import limits_on
 from nars.reporting.facts.sections import Section, Trained
 from nars.reporting.page.escape import escaped
 from nars.reporting.page.figures.style import ANSWER, GREY, blank, color_of, hover, round_name
 
 
-def accuracy_against_cost(section: Section) -> go.Figure | None:
-    """Trained candidates by round, the predicted Pareto front, the answers with their standard deviations."""
+def accuracy_against_cost(section: Section, axis: Cost | None = None) -> go.Figure | None:
+    """Trained candidates by round, the predicted Pareto front, the answers with their standard deviations, the limits.
+
+    `axis`: another cost than the one over which the front is one; the front is left out then.
+    """
     if not section.with_status("finished", "diverged"):
         return None
-    figure = blank(430)
+    figure, axis = blank(430), axis or section.axis
     for number, candidates in section.rounds.items():
         finished = [c for c in candidates if c.record.status == "finished"]
-        _candidates(figure, section, finished, name=round_name(number), color=color_of(number), symbol="circle")
-    _candidates(figure, section, section.with_status("diverged"), name="diverged", color=GREY, symbol="x")
-    _front(figure, section)
-    _answers(figure, section)
-    figure.update_xaxes(title=section.axis.label, tickformat="~s", nticks=6)
+        marks = {"name": round_name(number), "color": color_of(number), "symbol": "circle"}
+        _candidates(figure, section, finished, axis, **marks)
+    _candidates(figure, section, section.with_status("diverged"), axis, name="diverged", color=GREY, symbol="x")
+    if axis is section.axis:
+        _front(figure, section)
+    _answers(figure, section, axis)
+    _limits(figure, section, axis)
+    figure.update_xaxes(title=axis.label, tickformat="~s", nticks=6)
     figure.update_yaxes(title=f"accuracy after epoch {section.epoch}")
     return figure
 
 
-def _candidates(figure: go.Figure, section: Section, candidates: Sequence[Trained], *, name, color, symbol) -> None:
+def _candidates(
+    figure: go.Figure,
+    section: Section,
+    candidates: Sequence[Trained],
+    axis: Cost,
+    *,
+    name: str,
+    color: str,
+    symbol: str,
+) -> None:
     if candidates:
         figure.add_scatter(
-            x=[c.record.costs.get(section.axis.name) for c in candidates],
+            x=[c.record.costs.get(axis.name) for c in candidates],
             y=[section.accuracy(c) for c in candidates],
             mode="markers",
             name=name,
             marker={"color": color, "size": 8, "opacity": 0.8, "symbol": symbol},
             text=[hover(section, c) for c in candidates],
-            hovertemplate=f"%{{text}}<br>%{{x:.4s}} {section.axis.label}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>%{{x:.4s}} {axis.label}<extra></extra>",
         )
 
 
@@ -58,19 +75,27 @@ def _front(figure: go.Figure, section: Section) -> None:
         )
 
 
-def _answers(figure: go.Figure, section: Section) -> None:
+def _answers(figure: go.Figure, section: Section, axis: Cost) -> None:
     answers = [(run, answer) for run in section.runs for answer in run.answers]
     if answers:
         figure.add_scatter(
-            x=[answer["costs"].get(section.axis.name) for _, answer in answers],
+            x=[answer["costs"].get(axis.name) for _, answer in answers],
             y=[answer["predicted_accuracy"] for _, answer in answers],
             error_y={"array": [answer["predicted_std"] for _, answer in answers], "thickness": 1, "width": 3},
             mode="markers",
             name="answer",
             marker={"color": ANSWER, "size": 11, "symbol": "star"},
             text=[escaped(run.summary.constraint) for run, _ in answers],
-            hovertemplate=f"predicted %{{y:.3f}}<br>%{{x:.4s}} {section.axis.label}<br>%{{text}}<extra>answer</extra>",
+            hovertemplate=f"predicted %{{y:.3f}}<br>%{{x:.4s}} {axis.label}<br>%{{text}}<extra>answer</extra>",
         )
+
+
+def _limits(figure: go.Figure, section: Section, axis: Cost) -> None:
+    """Each limit on the cost, written at its end."""
+    for value in sorted({bound for run in section.runs for bound in limits_on(run, axis.name)}):
+        words = {"text": short_number(value), "font": {"size": 11}, "yanchor": "bottom"}
+        line = {"color": ANSWER, "dash": "dash", "width": 1.2}
+        figure.add_vline(x=value, line=line, annotation=words, annotation_position="bottom right")
 
 
 def predicted_against_measured(section: Section) -> go.Figure | None:
@@ -78,7 +103,7 @@ def predicted_against_measured(section: Section) -> go.Figure | None:
     known = [c for c in section.with_status("finished", "diverged") if c.predicted is not None]
     if not known:
         return None
-    figure = blank(400)
+    figure = blank(460)
     for number, candidates in section.rounds.items():
         shown_here = [c for c in candidates if c in known]
         if shown_here:
@@ -91,10 +116,14 @@ def predicted_against_measured(section: Section) -> go.Figure | None:
                 text=[hover(section, c) for c in shown_here],
                 hovertemplate="%{text}<br>predicted %{x:.3f}<extra></extra>",
             )
-    ends = [min(c.predicted for c in known), max(c.predicted for c in known)]
+    values = [value for c in known for value in (c.predicted, section.accuracy(c))]
+    margin = 0.04 * (max(values) - min(values)) or 0.01
+    ends = [min(values) - margin, max(values) + margin]
     line = {"color": GREY, "dash": "dot"}
     figure.add_scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False)
     alone = section.summary is not None and section.summary.ledger is not None
     figure.update_xaxes(title=f"accuracy predicted {'without its record' if alone else 'before training'}")
-    figure.update_yaxes(title="accuracy measured")
+    figure.update_yaxes(title="accuracy measured", scaleanchor="x")  # a square: the diagonal is one
+    figure.update_xaxes(range=ends, constrain="domain", constraintoward="left")
+    figure.update_yaxes(range=ends, constrain="domain")
     return figure

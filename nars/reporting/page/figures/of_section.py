@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 
+from nars.reporting.facts.courses import limited_beside
 from nars.reporting.facts.sections import Section
 from nars.reporting.page.figures.accuracy import accuracy_against_cost, predicted_against_measured
 from nars.reporting.page.figures.candidates import recipes
@@ -23,4 +24,5 @@ def figures_of(section: Section) -> dict[str, go.Figure]:
         "evolution": evolution,
     }
     made = {name: make(section) for name, make in makers.items()}
+    made |= {f"costs-{cost.name}": accuracy_against_cost(section, cost) for cost in limited_beside(section)}
     return {name: figure for name, figure in made.items() if figure is not None}

@@ -31,10 +31,10 @@ function draw(element) {
 }
 
 // Browsers keep 16 WebGL contexts, and parallel coordinates take three: those drawn first go, until they are seen again.
-const coordinates = [];
+const MOST_COORDINATES = 4, coordinates = [];
 function makeRoom(element) {
   coordinates.push(element);
-  if (coordinates.length <= 4) return;
+  if (coordinates.length <= MOST_COORDINATES) return;
   const first = coordinates.shift();
   Plotly.purge(first);
   delete first.drawing;
@@ -82,7 +82,18 @@ document.getElementById("all-answers")?.addEventListener("change", (event) => {
   document.querySelector(".answers").classList.toggle("all", event.target.checked);
 });
 
+// What was not looked at yet is drawn while nothing else is to be done, so that all of it can be printed.
+const whenIdle = window.requestIdleCallback ?? ((work) => setTimeout(work, 200));
+async function drawTheRest() {
+  const left = [...document.querySelectorAll(".figure")].find((element) => isOpen(element) && !element.drawing);
+  if (!left || coordinates.length === MOST_COORDINATES) return;
+  await draw(left);
+  whenIdle(drawTheRest);
+}
+
 document.querySelectorAll(".figure").forEach((element) => watcher.observe(element));
+document.querySelectorAll("details").forEach((part) => part.addEventListener("toggle", () => whenIdle(drawTheRest)));
+whenIdle(drawTheRest);
 addEventListener("beforeprint", drawAll);
 
 // A search goes on: look for a newer page, with the same parts open. The last one that it writes does not ask for it.
