@@ -86,7 +86,7 @@ def _own_folder(config: DictConfig) -> Path:
     """The folder of a sweep: the one that the command names, else one that no other sweep has."""
     folder = Path(config.hydra.sweep.dir)
     overrides = config.hydra.overrides.hydra
-    if any(override.startswith("hydra.sweep.dir=") for override in overrides):
+    if any(override.removeprefix("++").startswith("hydra.sweep.dir=") for override in overrides):
         return folder
     try:
         own = new_folder(folder)

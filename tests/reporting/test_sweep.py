@@ -169,10 +169,10 @@ run_script(main, Settings)
 """
 
 
-def sweep_over(values: str, folder: Path, *more: str) -> subprocess.CompletedProcess:
-    """A sweep of jobs that take no time."""
+def sweep_over(values: str, folder: Path, *more: str, named=("hydra.sweep.dir=sweep",)) -> subprocess.CompletedProcess:
+    """A sweep of jobs that take no time, started in `folder`, where `named` names the sweep's."""
     (folder / "jobs.py").write_text(JOBS)
-    command = [sys.executable, str(folder / "jobs.py"), "-m", f"+what={values}", f"hydra.sweep.dir={folder / 'sweep'}"]
+    command = [sys.executable, str(folder / "jobs.py"), "-m", f"+what={values}", *named]
     callback = "+hydra.callbacks.summary._target_=nars.sweep.SweepSummary"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
@@ -206,3 +206,16 @@ def test_a_sweep_whose_outcomes_lie_elsewhere_fails(tmp_path):
     done = sweep_over("0.25,0.5", tmp_path, "hydra.sweep.dir=sweep-${hydra.job.override_dirname}")
     assert done.returncode == 1
     assert "no job of the sweep left its outcome here" in done.stderr
+
+
+def test_every_sweep_has_a_folder_of_its_own_unless_the_command_names_one(tmp_path):
+    """Two of the same second, say: the second one finds the folder there."""
+    (tmp_path / "own.yaml").write_text(f"hydra: {{sweep: {{dir: '{tmp_path / 'of sweeps'}'}}}}")
+    for values in ("0.25,0.5", "0.125"):
+        done = sweep_over(values, tmp_path, "--config-dir", str(tmp_path), "--config-name", "own", named=())
+        assert done.returncode == 0, done.stderr
+    assert "Best: all jobs: 0.125" in done.stdout
+    assert [len(read_outcomes(tmp_path / name)) for name in ("of sweeps", "of sweeps-2")] == [2, 1]
+    assert sweep_over("0.75", tmp_path, named=("++hydra.sweep.dir='of sweeps'",)).returncode == 0
+    assert [o.overrides for o in read_outcomes(tmp_path / "of sweeps")] == [("+what=0.75",)]
+    assert not (tmp_path / "of sweeps-3").exists()
