@@ -127,6 +127,11 @@ def _loaders(job: TrainingJob, data: ImageData, side: int, part: Part) -> tuple[
     batch_size, workers, devices = job.protocol.batch_size, job.trainer.loader_workers, job.trainer.devices
     if batch_size % devices:
         raise UserError(f"protocol.batch_size={batch_size} is not a multiple of trainer.devices={devices}; change one")
+    if min(data.train_size, data.val_size) < devices:  # one without an image would be waited for without end
+        raise UserError(
+            f"trainer.devices={devices}: {data.train_size} images train and {data.val_size} validate, which must be at "
+            "least one for each device; use fewer devices"
+        )
     mine = {"rank": part.rank, "world": part.world_size, "pinned": device_of(job.trainer.accelerator).type == "cuda"}
     train = data.train_loader(
         image_size=side,

@@ -48,6 +48,20 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(make_job, data, tmp_pat
     assert str(error.value) == "protocol.batch_size=16 is not a multiple of trainer.devices=3; change one"
 
 
+@pytest.mark.parametrize(("train_size", "val_size"), [(2, 4), (4, 2)])
+def test_more_devices_than_images_are_refused(make_job, tmp_path, train_size, val_size):
+    """A process without an image takes part in no step, and the others would wait for it."""
+    data = open_data(DigitsSettings(name="digits"))
+    data.train_size, data.val_size = train_size, val_size
+    job = make_job(tmp_path, trainer=TrainerSettings(accelerator="cpu", devices=4))
+    with pytest.raises(UserError) as error:
+        _loaders(job, data, 32, Part(world_size=4))
+    assert str(error.value) == (
+        f"trainer.devices=4: {train_size} images train and {val_size} validate, which must be at least one for each "
+        "device; use fewer devices"
+    )
+
+
 @pytest.mark.parametrize(("asked", "there", "steps"), [(3, 9, 3), (9, 3, 3), (None, 7, 7)])
 def test_an_epoch_has_the_steps_that_are_asked_for_or_all_there_are(make_job, data, tmp_path, asked, there, steps):
     job = make_job(tmp_path, protocol={"steps_per_epoch": asked})
