@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,9 @@ BY_SCRIPT = {
     "prepare_data": PrepareSettings,
 }
 
+OWN_IMAGES = ("folder", "prepared")
+TRAIN = ("train", "training")
+
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # for Hydra's own folders; ours are settings
 OmegaConf.register_new_resolver(  # for help, as all that follows
     "options_of_groups",
@@ -49,6 +53,8 @@ OmegaConf.register_new_resolver(  # for help, as all that follows
 )
 OmegaConf.register_new_resolver("limited_costs", lambda: ", ".join(LIMITED), replace=True)
 OmegaConf.register_new_resolver("name_of_study", lambda *given: name_of_study(*given), replace=True)
+OmegaConf.register_new_resolver("name_of_data", lambda data: name_of_data(data), replace=True)
+OmegaConf.register_new_resolver("classes_counted", lambda *given: classes_counted(*given), replace=True)
 # All keys of a recipe and all limits, null, so that files in conf/ name only what they set: Hydra refuses keys that a
 # configuration does not have.
 ConfigStore.instance().store(name="recipe_keys", package="recipe", node=dict.fromkeys(RecipeOverrides.model_fields))
@@ -65,7 +71,28 @@ def name_of_study(records: str | None, otherwise: str) -> str:
     path = Path(records).expanduser().resolve()
     stem = re.sub(r"\.jsonl(\.gz)?$", "", path.name)
     name = path.parent.name if stem == "records" else stem
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-") or otherwise
+    return _valid_name(name) or otherwise
+
+
+def name_of_data(data: DictConfig) -> str:
+    """The study of some images unless it is told otherwise: called as the data, or as the folder of own images; of one
+    that is called train, as the folder around it."""
+    root = None if OmegaConf.is_missing(data, "root") else data.get("root")
+    if not root or data.name not in OWN_IMAGES:
+        return data.name
+    path = Path(os.path.abspath(os.path.expanduser(str(root))))
+    name = path.parent.name if path.name.lower() in TRAIN else path.name
+    return _valid_name(unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()) or data.name
+
+
+def classes_counted(data: str, records: str | None) -> int | None:
+    """How many classes costs count unless told otherwise: None, those of the images, where they are one's own; else as
+    many as published networks have, with which answers are compared."""
+    return None if data in OWN_IMAGES and not records else 1000
+
+
+def _valid_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-").rstrip("-")
 
 
 def run_script(main: Callable[[], None], settings_class: type[Settings]) -> NoReturn:

@@ -24,14 +24,14 @@ from nars.study.answers import SPLIT
 class Problem:
     """Which pair of `space` is best within `constraint`, trained on the images of `data_settings`?
 
-    Costs count a classifier of `num_classes` classes; `cost_axis` is the one over which fronts are drawn. `seed`
-    decides all that is random. `folder` is the study's, where what a method learns on the way is kept and shared with
-    other questions. Images are opened when they are needed.
+    Costs count a classifier of `classes_counted` classes, None = those of the images; `cost_axis` is the one over which
+    fronts are drawn. `seed` decides all that is random. `folder` is the study's, where what a method learns on the way
+    is kept and shared with other questions. Images are opened when they are needed.
     """
 
     space: JointSpace
     constraint: Constraint
-    num_classes: int
+    classes_counted: int | None
     cost_axis: str
     data_settings: DataSettings
     seed: int
@@ -44,7 +44,7 @@ class Problem:
         return cls(
             space=JointSpace(ArchitectureSpace(settings.search_space), recipe_space(settings.recipe_space)),
             constraint=Constraint.of(settings.constraint, names),
-            num_classes=settings.constraint.num_classes,
+            classes_counted=settings.constraint.num_classes,
             cost_axis=settings.strategy.cost_axis,
             data_settings=settings.data,
             seed=settings.seed,
@@ -60,6 +60,11 @@ class Problem:
     def data(self) -> ImageData:
         """The images."""
         return open_data(self.data_settings, split_file=self.split_file)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the classifier has whose costs are counted."""
+        return self.classes_counted or self.data.num_classes
 
     @property
     def costs(self) -> tuple[str, ...]:

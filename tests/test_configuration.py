@@ -38,7 +38,7 @@ SCRIPTS = {
 GROUPS = sorted(
     folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name not in ("hydra", "candidates")
 )
-FILES = sorted(f"{group}/{file.stem}" for group in GROUPS for file in (CONF / group).iterdir())
+FILES = sorted(f"{group}/{file.stem}" for group in GROUPS for file in (CONF / group).glob("*.yaml"))
 LIMITS = {
     "flops_450m": {"max_macs": 450e6},
     "flops_500m": {"max_macs": 500e6},
@@ -408,7 +408,7 @@ def test_help_names_every_group_and_option(script):
         assert f"\n    {group} " in text or f"\n  {group} " in text, group
         line = next(line for line in text.splitlines() if line.strip().startswith(f"{group}: "))
         offered = [option.strip() for option in line.split(":")[1].split(",")]
-        assert offered == sorted(file.stem for file in (CONF / group).iterdir())
+        assert offered == sorted(file.stem for file in (CONF / group).glob("*.yaml"))
     for key in ("study", "runs_dir", "seed", *{"train": ("candidate=", "recipe.")}.get(script, ())):
         assert key in text, key
 

@@ -20,6 +20,7 @@ from nars.reporting.page.report import write_report
 from nars.reporting.screen.live import LiveReport
 from nars.reporting.screen.presentation import present
 from nars.reporting.screen.progress import ProgressDisplay
+from nars.reporting.screen.setup import Images, print_search_setup
 from nars.reporting.screen.terminal import print_passed_over, print_plan, print_round
 from nars.reporting.tracking.pretrainings import tracked_pretraining
 from nars.reporting.tracking.searches import SearchTracking
@@ -37,6 +38,8 @@ from nars.study.answers import (
 from nars.study.outcomes import Result
 from nars.study.summary import SearchSummary, nothing_found, summary_of
 from nars.training.devices import check_precision, device_of
+
+SIDES_OF = 64  # architectures whose images are measured: more than a space has resolutions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,7 @@ class Search:
         make_study_folder(self.settings.runs_dir, self.settings.study)
         if self.settings.records is None:
             print_passed_over(self.console, self.problem.data.passed_over)
+        self._show_setup()
         if self.settings.dry_run:
             self._show_plan(method.plan())
             return None
@@ -112,6 +116,16 @@ class Search:
         trains_here = self.settings.executor.name == "local" and self.settings.records is None
         if trains_here and not self.settings.dry_run:
             check_precision(self.settings.trainer.precision, device_of(self.settings.trainer.accelerator))
+
+    def _show_setup(self) -> None:
+        """What was composed, in a few lines; once in a sweep would be too often."""
+        p, s = self.problem, self.settings
+        if self.in_sweep or s.records is not None:
+            return
+        architectures = map(p.space.architecture.architecture, p.space.architecture.sample(SIDES_OF, 0))
+        sides = {architecture.image_side(s.protocol.image_scale) for architecture in architectures}
+        images = Images.of(p.data, s.data)
+        print_search_setup(self.console, s, images, sides=sides, num_classes=p.num_classes)
 
     def _show_plan(self, plan) -> None:
         if isinstance(plan, str):

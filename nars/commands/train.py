@@ -18,6 +18,7 @@ from nars.files import digest, make_study_folder, write_whole
 from nars.machine import limited_threads
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
 from nars.records import Ledger, Record, training_key
+from nars.reporting.screen.setup import Images, print_training_setup
 from nars.reporting.screen.terminal import print_passed_over
 from nars.reporting.tracking.notices import Notices
 from nars.reporting.tracking.searches import pairs_artifact
@@ -55,6 +56,8 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     out = Path(job.folder)
     if settings.resume and _known(ledger, job, console):
         return out
+    side = image_size(architecture_of(job.architecture), job.protocol)
+    print_training_setup(console, settings, Images.of(data, settings.data), side=side)
     goes_on = "; if it is stopped, the same command goes on" if settings.resume else ""
     console.print(
         f"training {job.candidate.name} on {data.train_size:,} images of {settings.data.name} until epoch "

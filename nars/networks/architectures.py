@@ -9,10 +9,8 @@ from nars.costs.table import LIMITED, by_name
 from nars.networks.build import build_network
 from nars.networks.timm_models import TimmArchitecture, build_timm_network, measured_costs
 from nars.settings import ProtocolSettings, Recipe
-from nars.spaces.architecture import Architecture
+from nars.spaces.architecture import MIN_IMAGE_SIZE, Architecture
 from nars.spaces.table import ArchitectureTable
-
-MIN_IMAGE_SIZE = 32  # networks halve the side five times
 
 
 def architecture_of(values: Mapping, *, where: str = "architecture") -> Architecture | TimmArchitecture:
@@ -50,5 +48,6 @@ def check_image_size(architecture: Architecture | TimmArchitecture, side: int) -
 def image_size(architecture: Architecture | TimmArchitecture, protocol: ProtocolSettings) -> int:
     """Side in pixels of the images of a training: resolution times the protocol's scale, at least `MIN_IMAGE_SIZE` and
     what the architecture takes."""
-    smallest = MIN_IMAGE_SIZE if isinstance(architecture, TimmArchitecture) else architecture.smallest_image
-    return max(MIN_IMAGE_SIZE, smallest, round(architecture.resolution * protocol.image_scale))
+    if isinstance(architecture, TimmArchitecture):
+        return max(MIN_IMAGE_SIZE, round(architecture.resolution * protocol.image_scale))
+    return architecture.image_side(protocol.image_scale)

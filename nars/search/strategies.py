@@ -14,6 +14,7 @@ from nars.spaces.space import Space
 SHORTLIST = 1500  # candidates of which joint samples are drawn: the cost grows with their cube
 SAMPLES = 128
 OPTIMISM = 2.0  # the shortlist is best by the mean plus so many deviations
+TPE_STARTUP = 10  # random candidates before TPE models anything: Optuna's default
 ATTEMPTS = 100  # times that a batch of new feasible children is tried for
 
 
@@ -121,6 +122,18 @@ class RegularisedEvolution:
         return topped_up(chosen, n, points, self.pool, rng)
 
 
+def random_start(settings: StrategySettings) -> int:
+    """How many candidates a strategy draws at random before it learns from any; all of them if it never does."""
+    match settings.name:
+        case "evolution":
+            return settings.population
+        case "tpe":
+            return TPE_STARTUP
+        case "random":
+            return settings.rounds * settings.batch
+    return 0
+
+
 def open_strategy(
     settings: StrategySettings, space: Space, pool: Pool, *, feasible: Feasible, predictor: Scorer, seed: int
 ) -> Strategy:
@@ -135,4 +148,4 @@ def open_strategy(
         case "tpe":
             from nars.search.tpe import TreeParzenEstimator  # Optuna is optional
 
-            return TreeParzenEstimator(space, pool, feasible, seed=seed)
+            return TreeParzenEstimator(space, pool, feasible, startup=TPE_STARTUP, seed=seed)

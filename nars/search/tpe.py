@@ -13,24 +13,25 @@ try:
 except ImportError:
     raise UserError("strategy=tpe needs Optuna: pip install optuna") from None
 
-STARTUP = 10  # random candidates before anything is modelled: Optuna's default
 MAX_ASKED = 20  # times n points that are asked for, until n are new and feasible
 
 
 class TreeParzenEstimator:
-    """Optuna's multivariate TPE; it is told of infeasible points, which cost nothing to know, as constraints."""
+    """Optuna's multivariate TPE after `startup` random candidates; it is told of infeasible points, which cost nothing
+    to know, as constraints."""
 
-    def __init__(self, space: Space, pool: Pool, feasible: Feasible, *, seed: int):
+    def __init__(self, space: Space, pool: Pool, feasible: Feasible, *, startup: int, seed: int):
         self.space = space
         self.pool = pool
         self.feasible = feasible
+        self.startup = startup
         self.seed = seed
         self._distributions = distributions(space)
 
     def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
         """See `Strategy`."""
         rng = np.random.default_rng([self.seed, len(points)])
-        chosen = self.pool.random(min(n, max(0, STARTUP - len(points))), points, rng)
+        chosen = self.pool.random(min(n, max(0, self.startup - len(points))), points, rng)
         study = self._study(int(rng.integers(2**31)))
         known = np.isfinite(accuracies)
         study.add_trials([self._trial(*pair) for pair in zip(points[known], accuracies[known], strict=True)])
@@ -51,7 +52,7 @@ class TreeParzenEstimator:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.TPESampler(
-                seed=seed, multivariate=True, constant_liar=True, n_startup_trials=STARTUP
+                seed=seed, multivariate=True, constant_liar=True, n_startup_trials=self.startup
             )
         return optuna.create_study(direction="maximize", sampler=sampler)
 

@@ -217,6 +217,7 @@ CostLimits = create_model(
 
 
 class ConstraintSettings(CostLimits):
-    """Limits that the answer keeps (group `constraint`); costs count a classifier of `num_classes` classes."""
+    """Limits that the answer keeps (group `constraint`); costs count a classifier of `num_classes` classes, None =
+    those of the data."""
 
-    num_classes: PositiveInt = 1000
+    num_classes: PositiveInt | None = 1000

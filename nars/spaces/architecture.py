@@ -33,6 +33,7 @@ from nars.spaces.kinds import BlockKinds
 from nars.spaces.space import Space
 from nars.spaces.table import BLOCK_KEYS, ArchitectureTable, Run, table_number
 
+MIN_IMAGE_SIZE = 32  # networks halve the side five times
 LONG = (BlockStage, BlockStageSettings)  # stages given block by block
 
 
@@ -59,6 +60,11 @@ class Architecture(Settings):
         """The blocks of each stage at their places."""
         widths = [self.stem_width, *(stage.blocks[-1].width for stage in self.stages)]
         return tuple(placed(stage, width) for stage, width in zip(self.stages, widths, strict=False))
+
+    def image_side(self, scale: float) -> int:
+        """Side in pixels of the images of a training: resolution times `scale`, at least `MIN_IMAGE_SIZE` and what the
+        network takes."""
+        return max(MIN_IMAGE_SIZE, self.smallest_image, round(self.resolution * scale))
 
     @property
     def smallest_image(self) -> int:

@@ -1,0 +1,135 @@
+"""What a script was told, in a few lines before it begins."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.console import Console
+
+from nars.costs.constraint import Constraint
+from nars.search.strategies import random_start
+from nars.settings import (
+    ConfirmSettings,
+    DataSettings,
+    ExecutorSettings,
+    ProtocolSettings,
+    SearchSettings,
+    StrategySettings,
+    TrainerSettings,
+    TrainSettings,
+)
+
+
+class Counted(Protocol):
+    """Images, as `nars.data.ImageData` counts them."""
+
+    train_size: int
+    val_size: int
+    num_classes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Which images, and how many."""
+
+    name: str
+    train: int
+    val: int
+    classes: int
+
+    @classmethod
+    def of(cls, data: Counted, settings: DataSettings) -> "Images":
+        """The images that settings name."""
+        where = getattr(settings, "root", None)
+        name = settings.name if where is None else f"{settings.name} {where}"
+        return cls(name=name, train=data.train_size, val=data.val_size, classes=data.num_classes)
+
+
+def print_search_setup(
+    console: Console, settings: SearchSettings, images: Images, *, sides: Collection[int], num_classes: int
+) -> None:
+    """What `search.py` will do; `sides` are those of its images in pixels, `num_classes` are counted in costs."""
+    window = Constraint.of(settings.strategy.window)
+    trained = f"candidates with {window.label} are trained" if settings.strategy.window.limited else "all of it"
+    _print(
+        console,
+        {
+            "data": _data(images),
+            "space": f"{settings.search_space.name}, recipes of {settings.recipe_space.name}; {trained}",
+            "costs": _classes(num_classes, images),
+            "protocol": _protocol(settings.protocol, images, sides),
+            "strategy": _strategy(settings.strategy),
+            "confirm": _confirm(settings.confirm),
+            "devices": f"{_executor(settings.executor)}, {_trainer(settings.trainer)}",
+            "study": f"{settings.runs_dir}/{settings.study}",
+        },
+    )
+
+
+def print_training_setup(console: Console, settings: TrainSettings, images: Images, *, side: int) -> None:
+    """What `train.py` will do; `side` is that of its images in pixels."""
+    devices = f"{settings.trainer.devices} devices, " if settings.trainer.devices > 1 else ""
+    _print(
+        console,
+        {
+            "data": _data(images),
+            "protocol": _protocol(settings.protocol, images, {side}),
+            "devices": f"{devices}{_trainer(settings.trainer)}",
+            "study": f"{settings.runs_dir}/{settings.study}",
+        },
+    )
+
+
+def _print(console: Console, lines: Mapping[str, str]) -> None:
+    width = max(map(len, lines))
+    for name, words in lines.items():
+        console.print(f"{name:<{width}}  {words}", soft_wrap=True, highlight=False)
+
+
+def _data(images: Images) -> str:
+    return f"{images.name}: {images.train:,} images to train on, {images.val:,} to validate, {images.classes} classes"
+
+
+def _classes(num_classes: int, images: Images) -> str:
+    if num_classes == images.classes:
+        return f"a classifier of {num_classes:,} classes is counted, as the data has"
+    return (
+        f"a classifier of {num_classes:,} classes is counted, to compare with published networks; the data has "
+        f"{images.classes:,} (constraint.num_classes)"
+    )
+
+
+def _protocol(protocol: ProtocolSettings, images: Images, sides: Collection[int]) -> str:
+    steps = protocol.steps_per_epoch
+    used = min(images.train, protocol.batch_size * steps) if steps else images.train
+    pixels = f"{min(sides)} px" if len(sides) == 1 else f"{min(sides)} to {max(sides)} px"
+    return f"{protocol.epochs} epochs of {used:,} images at {pixels}, batches of {protocol.batch_size}"
+
+
+def _strategy(strategy: StrategySettings) -> str:
+    asked = strategy.rounds * strategy.batch
+    words = f"{strategy.name}, {strategy.rounds} rounds of {strategy.batch} candidates"
+    start = random_start(strategy)
+    if strategy.name == "random" or not start:
+        return words
+    key = " (strategy.population)" if strategy.name == "evolution" else ""
+    if start >= asked:
+        return f"{words}; its first {start}{key} are random, so this is the same as strategy=random"
+    return f"{words}; the first {start}{key} of these {asked} are random"
+
+
+def _confirm(confirm: ConfirmSettings) -> str:
+    if not confirm.pairs:
+        return "nothing: the answer is as predicted (confirm.pairs)"
+    several = f" with {confirm.seeds} seeds" if confirm.seeds > 1 else ""
+    return f"the best {confirm.pairs} pairs found and as many trained ones are trained{several} at the end"
+
+
+def _executor(executor: ExecutorSettings) -> str:
+    if executor.name == "ray":
+        return f"Ray at {executor.address or 'this machine'}"
+    return "one worker per GPU or core" if executor.workers is None else f"{executor.workers} workers"
+
+
+def _trainer(trainer: TrainerSettings) -> str:
+    return f"{'GPU or CPU' if trainer.accelerator == 'auto' else trainer.accelerator.upper()}, {trainer.precision}"
