@@ -79,6 +79,15 @@ def test_a_rare_point_is_found():
     assert prices.tolist() == [[37.0, 10.0]]
 
 
+def test_a_pool_of_rare_points_is_filled_by_drawing_on():
+    """8,002 of a million points keep the window: 400 are found after about 50,000 draws, more than are made at once."""
+    space, price = planted(10, 10, 10, 10, 10, 10)
+    narrow = Constraint(names=NAMES, low=(45.0, -np.inf), high=(np.inf, np.inf))
+    pool, prices = sample_pool(space, price, narrow, 400, seed=0)
+    assert len(as_set(pool)) == len(pool) == 400
+    assert narrow.feasible(prices).all()
+
+
 @pytest.mark.parametrize("n", [5, 1000])
 def test_an_impossible_window_is_named(n):
     space, price = planted(6, 6, 6)
