@@ -47,7 +47,7 @@ def settings() -> SearchSettings:
 
 def asked(space, folder, **limits: float) -> Problem:
     constraint = Constraint.of(ConstraintSettings(**limits), ALWAYS)
-    shared = {"num_classes": 1000, "cost_axis": "macs", "data_settings": None, "seed": 0, "folder": folder}
+    shared = {"classes_counted": 1000, "cost_axis": "macs", "data_settings": None, "seed": 0, "folder": folder}
     return Problem(space=space, constraint=constraint, **shared)
 
 
