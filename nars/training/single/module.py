@@ -84,8 +84,9 @@ class CandidateModule(pl.LightningModule):
             self.ema.follow(self.network)
 
     def on_train_epoch_start(self) -> None:
-        # All that is random inside an epoch (dropout, stochastic depth, mixup) follows from (seed, epoch, rank).
-        torch.manual_seed(self.seed * 100_003 + self.current_epoch + (self.global_rank << 40))
+        # All that is random inside an epoch (dropout, stochastic depth, mixup) follows from (seed, epoch, rank). Ranks
+        # are far apart in the lower 32 bits of the seed: a CPU's generator looks at no others.
+        torch.manual_seed(self.seed * 100_003 + self.current_epoch + self.global_rank * 2_654_435_769)
         self._loss_sum = torch.zeros((), device=self.device)
 
     def on_after_batch_transfer(self, batch, dataloader_index: int):

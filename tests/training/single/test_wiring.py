@@ -130,3 +130,18 @@ def test_a_device_that_is_not_there_is_one_line(make_job, data, tmp_path):
     with pytest.raises(UserError) as error:
         run_training(job)
     assert str(error.value) == "trainer.accelerator=gpu: PyTorch sees no GPU here; use auto or cpu"
+
+
+def test_each_process_draws_its_own(make_job, data, tmp_path):
+    """Dropout, stochastic depth and mixing of the processes of one training are not the same, whatever was drawn."""
+    trainer, drawn = TrainerSettings(accelerator="cpu", devices=2), []
+    for seed, rank in ((1, 0), (1, 0), (1, 1), (2, 1), (2, 0)):
+        job = make_job(tmp_path, trainer=trainer, seed=seed)
+        module = module_of(job, data)
+        module.trainer = _trainer(module, job, Part(rank=rank, world_size=2, port=1), [], [])
+        module.trainer.strategy.set_world_ranks()
+        torch.manual_seed(len(drawn))
+        module.on_train_epoch_start()
+        drawn.append(tuple(torch.rand(2).tolist()))
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 4
