@@ -97,6 +97,7 @@ def test_ends_with_a_table_files_and_how_far_to_trust_them(finished):
     assert "smoke" in summary["command"]
     assert summary["work"]["trained"] == 8
     assert set(summary["importance"]) > {"lr", "stage2/width"}
+    assert summary["slices"].keys() == summary["importance"].keys()
     assert f"Report: {runs / 'smoke/report.html'}" in output
     assert (runs / "smoke/report.html").stat().st_size < 6e6
 

@@ -1,6 +1,6 @@
 """What the rounds of a search leave behind, whatever the limits of its answer."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,22 +12,24 @@ from nars.methods.contract import Watch
 from nars.predictor.cached_fits import CachedFits
 from nars.problem import Problem
 from nars.search.evolution import Evolution, Generation
-from nars.search.importance import permutation_importance
+from nars.search.importance import partial_dependence, permutation_importance
 from nars.search.pareto import pareto_front
 from nars.search.rounds import History
 from nars.seeds import Stage, stage_seed
 from nars.settings import ConfirmSettings, ConstraintSettings, EvolutionSettings, SearchSettings
+from nars.spaces.dimension import Dimension
 from nars.study.ledgers import ledger_file
 from nars.study.summary import findings_of
 
 IMPORTANCE_POINTS = 512
+SLICE_POINTS, SLICE_CHOICES = 64, 9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exploration:
     """What a search knows after its rounds: the fitted predictor, the `history` of the rounds, its pool's points (n, d)
-    with costs `prices` (n, k) and predicted accuracies `scores` (n,), the importance of each dimension (d,), and the
-    `work` that it took.
+    with costs `prices` (n, k) and predicted accuracies `scores` (n,), the importance of each dimension (d,), by
+    dimension what is predicted along it (`nars.study.summary.Slice`), and the `work` that it took.
     """
 
     fits: CachedFits
@@ -36,6 +38,7 @@ class Exploration:
     prices: np.ndarray
     scores: np.ndarray
     importance: np.ndarray
+    slices: Mapping[str, Mapping]
     work: Mapping
 
     def findings(self, problem: Problem, evolution: Evolution | None = None) -> dict:
@@ -51,6 +54,7 @@ class Exploration:
             generations=[_clipped(generation) for generation in evolution.history] if evolution else (),
             front=_front(problem, prices, scores),
             importance={dimension.name: round(float(value), 6) for dimension, value in importance},
+            slices=self.slices,
         )
 
 
@@ -71,8 +75,23 @@ def explored(
         prices=prices,
         scores=score(points),
         importance=permutation_importance(score, points[:IMPORTANCE_POINTS], rng),
+        slices=slices_of(problem.space.dimensions, score, points[:SLICE_POINTS]),
         work=work,
     )
+
+
+def slices_of(
+    dimensions: Sequence[Dimension], score: Callable[[np.ndarray], np.ndarray], points: np.ndarray
+) -> dict[str, dict]:
+    """By dimension, the mean score of the points at some of its choices: `nars.study.summary.Slice` as containers."""
+    found = partial_dependence(score, points, [len(d.choices) for d in dimensions], most=SLICE_CHOICES)
+    return {
+        dimension.name: {
+            "choices": [dimension.choices[i] for i in positions],
+            "accuracies": [round(float(mean), 5) for mean in means],
+        }
+        for dimension, (positions, means) in zip(dimensions, found, strict=True)
+    }
 
 
 def exploration_key(settings: SearchSettings) -> str:

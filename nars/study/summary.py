@@ -117,6 +117,13 @@ class ConfirmationSummary(Summary):
     pairs: tuple[ConfirmedSummary, ...]
 
 
+class Slice(Summary):
+    """The mean predicted accuracy of pairs that all have one of some `choices` of a dimension."""
+
+    choices: tuple[bool | int | float | str, ...]
+    accuracies: tuple[float, ...]
+
+
 class SearchSummary(Summary):
     """All that one run of `search.py` measured on the way. `importance`: dimension -> mean absolute change of the
     predicted accuracy when it is shuffled; `front`: the predicted Pareto front over `cost_axis`; `ledger`: what
@@ -139,6 +146,7 @@ class SearchSummary(Summary):
     confirmation: ConfirmationSummary | None = None
     front: tuple[FrontPoint, ...] = ()
     importance: dict[str, float] = Field(default_factory=dict)
+    slices: dict[str, Slice] = Field(default_factory=dict)
     settings: dict
 
     @property
@@ -186,6 +194,7 @@ def findings_of(
     generations: Sequence[Mapping] = (),
     front: Sequence[Mapping] = (),
     importance: Mapping[str, float] = {},
+    slices: Mapping[str, Mapping] = {},
 ) -> dict:
     """What rounds and an evolution found, by section of the summary; `work` holds trained, reused, training_seconds."""
     records = [record for r in history.rounds for record in r.records]
@@ -207,6 +216,7 @@ def findings_of(
         "generations": [dict(generation) for generation in generations],
         "front": [dict(point) for point in front],
         "importance": dict(importance),
+        "slices": dict(slices),
     }
 
 

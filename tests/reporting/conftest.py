@@ -13,6 +13,7 @@ from nars.costs.statistics import costs
 from nars.costs.table import by_name
 from nars.data import open_data
 from nars.files import content_key
+from nars.methods.exploration import slices_of
 from nars.records import Ledger, Record
 from nars.search.evolution import evolve
 from nars.search.importance import permutation_importance
@@ -151,6 +152,7 @@ class StudyMaker:
                 for i in pareto_front(self.prices[:, self.axis], scores)
             ],
             importance=dict(zip([d.name for d in self.space.dimensions], change.tolist(), strict=True)),
+            slices=slices_of(self.space.dimensions, self.score, points[:64]),
         )
 
     def answer(self, history):

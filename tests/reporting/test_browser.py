@@ -76,7 +76,7 @@ def test_draws_every_mark(page, finished):
     assert page.locator("#predictions-0 .point").count() == predicted
     assert page.locator("#importance-0 .point").count() == len(section.summary.importance)
     assert page.locator("#evolution-0 .bars .point").count() == 3 * len(section.summary.generations)
-    assert page.locator("#recipes-0 .y-axis").count() == len(section.trained[0].record.recipe) + 1
+    assert page.locator("#recipes-0 .y-axis").count() == len(section.trained[0].record.recipe) + 6 + 1
     gaps = page.evaluate("document.getElementById('curves-0').data.map(t => t.y.filter(v => v === null).length)")
     curves = sum(gap + 1 for gap in gaps[:3])
     assert curves == finished_ones + diverged

@@ -97,3 +97,44 @@ def test_predicted_against_measured_is_a_square_with_all_points(finished):
     assert figure.layout.yaxis.scaleanchor == "x"
     points = [value for trace in figure.data for values in (trace.x, trace.y) for value in values]
     assert low <= min(points) < max(points) <= high
+
+
+def test_bars_point_left_where_larger_values_are_worse(finished):
+    [section] = sections_of(read_study(finished))
+    made, summary = figures_of(section), section.summary
+    bars = {name: x for trace in made["importance"].data for name, x in zip(trace.y, trace.x, strict=True)}
+    assert bars.keys() == summary.importance.keys()
+    left = {name for name, x in bars.items() if x < 0}
+    for name, along in summary.slices.items():
+        assert abs(bars[name]) == pytest.approx(100 * summary.importance[name])
+        if isinstance(along.choices[0], str | bool):
+            assert name not in left
+        elif np.ptp(along.accuracies) > 1e-3:  # rounded; the planted predictor is a line but for its ends
+            assert (name in left) == (along.accuracies[-1] < along.accuracies[0])
+    assert 3 < len(left) < len(bars) - 3
+
+
+def test_slices_are_those_that_matter_most_on_one_scale(finished):
+    [section] = sections_of(read_study(finished))
+    figure, summary = figures_of(section)["slices"], section.summary
+    most = sorted(summary.importance, key=summary.importance.get, reverse=True)[: len(figure.data)]
+    assert [title.text for title in figure.layout.annotations] == most
+    for trace, name in zip(figure.data, most, strict=True):
+        assert trace.y == summary.slices[name].accuracies
+        assert len(trace.x) == len(summary.slices[name].choices)
+    matched = [figure.layout[axis].matches for axis in figure.layout if axis.startswith("yaxis")]
+    assert matched.count(None) == 1  # the one that all others match
+    assert len(set(matched)) == 2
+
+
+def test_architectures_have_axes_in_the_parallel_coordinates(finished):
+    [section] = sections_of(read_study(finished))
+    [lines] = figures_of(section)["recipes"].data
+    assert lines.dimensions[-1].label == "accuracy"
+    axes = {axis.label: axis for axis in lines.dimensions if axis.label.startswith("stage")}
+    for name, axis in axes.items():
+        stage, key = int(name[5]) - 1, name.partition("/")[2]
+        given = [c.record.architecture["stages"][stage] for c in section.with_status("finished")]
+        if key in ("width", "depth"):
+            assert list(axis.values) == [values[key] for values in given]
+    assert len(axes) == 6 - ("resolution" in {axis.label for axis in lines.dimensions})

@@ -1,15 +1,21 @@
 """The report as a file: what it holds, how large it is, and `python -m nars.reporting`."""
 
+import csv
+import io
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from markupsafe import escape
 
 from nars.errors import UserError
+from nars.reporting.facts.sections import sections_of
 from nars.reporting.page.report import write_report
+from nars.study.folder import read_study
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,4 +95,22 @@ def test_a_failed_writing_leaves_the_old_page(finished, tmp_path):
     with pytest.raises(UserError):
         write_report([tmp_path / "nowhere"], output)
     assert output.read_text() == before
-    assert list(tmp_path.iterdir()) == [output]
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "page.csv", output]
+
+
+def test_all_candidates_are_in_a_table_beside_the_page_and_in_it(finished, tmp_path):
+    path = write_report([finished], tmp_path / "page.html")
+    text = (tmp_path / "page.csv").read_text()
+    [link] = re.findall(r'download="candidates.csv" href="data:text/csv;charset=utf-8,([^"]*)"', path.read_text())
+    assert unquote(link) == text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    [section] = sections_of(read_study(finished))
+    assert len(rows) == len(section.trained) == 90
+    for row, candidate in zip(rows, section.trained, strict=True):
+        record = candidate.record
+        assert row["key"] == record.key
+        assert float(row["macs"]) == record.costs["macs"]
+        assert float(row["lr"]) == record.recipe["lr"]
+        assert int(row["stage3/width"]) == record.architecture["stages"][2]["width"]
+        assert (row["accuracy"] == "") == (record.status == "failed")
+        assert row["accuracy"] == "" or float(row["accuracy"]) == section.accuracy(candidate)

@@ -23,6 +23,7 @@ from nars.reporting.facts.describe import (
     recipe_value,
     shown,
 )
+from nars.reporting.facts.rows import candidates_csv
 from nars.reporting.facts.sections import Section, sections_of
 from nars.reporting.facts.sweeps import Sweep
 from nars.reporting.facts.trust import outside_sentence, prediction_sentences, trust_sentences
@@ -35,7 +36,7 @@ from nars.study.next_step import train_command
 
 
 def write_report(folders: Sequence[Path], output: Path | None = None, *, live: bool = False) -> Path:
-    """Write the report of the studies in `folders`; returns the file.
+    """Write the report of the studies in `folders`, and all candidates as CSV beside it; returns the report's file.
 
     `output` None: into the folder, or where all of several lie. `live`: a search goes on, so the page
     looks for news by itself. Damaged answers are named in it. UserError if a folder
@@ -44,7 +45,10 @@ def write_report(folders: Sequence[Path], output: Path | None = None, *, live: b
     folders = [Path(folder) for folder in folders]
     if output is None:
         output = (folders[0] if len(folders) == 1 else Path(os.path.commonpath(folders))) / REPORT
-    write_whole(output, html_of(sections_of(*(read_study(folder) for folder in folders)), live=live))
+    sections = sections_of(*(read_study(folder) for folder in folders))
+    page, table = html_of(sections, live=live), candidates_csv(sections)
+    write_whole(output, page)
+    write_whole(output.with_suffix(".csv"), table)
     return output
 
 
@@ -76,6 +80,7 @@ def html_of(
     return environment.get_template("report.html.jinja").render(
         title=title or _title(studies),
         studies=studies,
+        csv=candidates_csv(sections),
         written=datetime.now().astimezone() if live else None,
         courses=courses,
         limited_beside=limited_beside,

@@ -10,7 +10,7 @@ from nars.reporting.page.figures.accuracy import accuracy_against_cost, predicte
 from nars.reporting.page.figures.candidates import recipes
 from nars.reporting.page.figures.curves import learning_curves
 from nars.reporting.page.figures.evolution import evolution
-from nars.reporting.page.figures.predictor import importance
+from nars.reporting.page.figures.predictor import importance, slices
 
 
 def figures_of(section: Section) -> dict[str, go.Figure]:
@@ -21,6 +21,7 @@ def figures_of(section: Section) -> dict[str, go.Figure]:
         "curves": learning_curves,
         "recipes": recipes,
         "importance": importance,
+        "slices": slices,
         "evolution": evolution,
     }
     made = {name: make(section) for name, make in makers.items()}
