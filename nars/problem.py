@@ -19,6 +19,8 @@ from nars.spaces.candidate import Candidate, JointSpace
 from nars.spaces.recipe import recipe_space
 from nars.study.answers import SPLIT
 
+PREDICTORS = "predictors"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
@@ -27,6 +29,8 @@ class Problem:
     Costs count a classifier of `classes_counted` classes, None = those of the images; `cost_axis` is the one over which
     fronts are drawn. `seed` decides all that is random. `folder` is the study's, where what a method learns on the way
     is kept and shared with other questions. Images are opened when they are needed.
+
+    Of a dry run `scratch` is a folder of its own, in which all is written, so that nothing is left behind.
     """
 
     space: JointSpace
@@ -36,9 +40,10 @@ class Problem:
     data_settings: DataSettings
     seed: int
     folder: Path
+    scratch: Path | None = None
 
     @classmethod
-    def of(cls, settings: SearchSettings) -> "Problem":
+    def of(cls, settings: SearchSettings, *, scratch: Path | None = None) -> "Problem":
         """The question that `search.py` is asked."""
         names = priced(settings.strategy.cost_axis, settings.constraint, settings.strategy.window)
         return cls(
@@ -46,15 +51,22 @@ class Problem:
             constraint=Constraint.of(settings.constraint, names),
             classes_counted=settings.constraint.num_classes,
             cost_axis=settings.strategy.cost_axis,
-            data_settings=settings.data,
+            data_settings=settings.data if scratch is None else _without_new_split(settings.data),
             seed=settings.seed,
             folder=Path(settings.runs_dir) / settings.study,
+            scratch=scratch,
         )
 
     @property
     def split_file(self) -> Path:
         """Which images validate."""
-        return self.folder / SPLIT
+        kept = self.folder / SPLIT
+        return kept if self.scratch is None or kept.exists() else self.scratch / SPLIT
+
+    @property
+    def predictors(self) -> Path:
+        """The folder of pretrained and fitted predictors."""
+        return (self.scratch or self.folder) / PREDICTORS
 
     @cached_property
     def data(self) -> ImageData:
@@ -118,3 +130,9 @@ class Problem:
     def check_reachable(self, limits: Constraint, *, what: str) -> None:
         """UserError if no architecture keeps one of the limits; `what` names them."""
         check_reachable(limits, self.space.architecture, num_classes=self.num_classes, what=what)
+
+
+def _without_new_split(data: DataSettings) -> DataSettings:
+    """The settings without a split file that would be written."""
+    split = getattr(data, "split_file", None)
+    return data if split is None or Path(split).exists() else data.model_copy(update={"split_file": None})

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 from rich.console import Console
 
 from nars.commands.search import Search
 from nars.configuration import settings_from
+from nars.data import open_data
 from nars.networks.architectures import architecture_of, costs_of
 from nars.problem import Problem
 from nars.settings import SearchSettings, TrainSettings
@@ -145,3 +147,27 @@ def test_the_start_says_what_was_composed(photos):
 )
 def test_a_strategy_that_learns_nothing_from_so_few_says_so(given, words):
     assert words in start_of(*given)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="speaks of a machine without a GPU")
+def test_a_dry_run_leaves_no_file(photos, tmp_path):
+    """Nor does it need the GPU of the set-up that it speaks of."""
+    words = photos[1], photos[2], "data.num_classes=3", "data.val_images=3", "logger=wandb"
+    small = ("search_space=tiny", "recipe_space=tiny", "strategy.window.min_macs=null", "strategy.pool_size=500")
+    before = sorted(tmp_path.rglob("*"))
+    output = io.StringIO()
+    settings = settings_of("experiment=imagenet200", *words, *small, "strategy.batch=2", "dry_run=true")
+    Search(settings=settings, console=Console(file=output, width=300)).run()
+    assert sorted(tmp_path.rglob("*")) == before
+    text = output.getvalue()
+    assert text.count("unknown here") == 3
+    assert "Round 1 would train 2 candidates for 150 epochs and reuse 0, and the rounds after it 6 more" in text
+    split = tmp_path / "kept.json"
+    open_data(settings.data, split_file=split)
+    kept = settings.model_copy(update={"data": settings.data.model_copy(update={"split_file": str(split)})})
+    for other, file in ((settings, tmp_path / "scratch" / "split.json"), (kept, split)):
+        problem = Problem.of(other, scratch=tmp_path / "scratch")
+        assert problem.data.val_size == 3
+        assert file.exists()
+    assert not (tmp_path / "runs").exists()

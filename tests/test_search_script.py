@@ -339,13 +339,15 @@ def test_a_dry_run_says_what_would_be_trained_and_trains_nothing(finished, tmp_p
     assert "The rounds after it would train 4 more: at most " in output
     assert "The answer is not confirmed: confirm.pairs=3 would take 6 trainings at most, " in " ".join(output.split())
     assert re.search(r"With \d+ at a time \(executor\.workers=\d+\) all that takes about ", " ".join(output.split()))
-    assert ledger(tmp_path) == []
+    assert not list(tmp_path.iterdir())
     shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
     before = len(ledger(tmp_path))
     assert "nothing would be trained" in run_here("dry_run=true", runs=tmp_path)
+    before_files = sorted(tmp_path.rglob("*"))
     output = run_here("dry_run=true", "strategy.rounds=3", runs=tmp_path)
     assert "Round 3 would train 4 candidates" in output
     assert f"(as {before} trainings in the ledger took)" in output
+    assert sorted(tmp_path.rglob("*")) == before_files
     assert len(ledger(tmp_path)) == before
 
 

@@ -1,8 +1,10 @@
 """What `search.py` does: a question is checked, a method answers it, and the answer is written and shown."""
 
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +17,7 @@ from nars.errors import UserError
 from nars.files import make_study_folder
 from nars.methods.contract import Answer, Measurement, Told
 from nars.methods.opening import open_method
-from nars.problem import Problem
+from nars.problem import PREDICTORS, Problem
 from nars.reporting.page.report import write_report
 from nars.reporting.screen.live import LiveReport
 from nars.reporting.screen.presentation import present
@@ -38,6 +40,7 @@ from nars.study.answers import (
 from nars.study.outcomes import Result
 from nars.study.summary import SearchSummary, nothing_found, summary_of
 from nars.training.devices import check_precision, device_of
+from nars.training.trainer import Progress
 
 SIDES_OF = 64  # architectures whose images are measured: more than a space has resolutions
 
@@ -45,11 +48,12 @@ SIDES_OF = 64  # architectures whose images are measured: more than a space has 
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """One run of `search.py`: its settings, and what follows from them. `memory` is what the jobs of a sweep share,
-    None outside of sweeps."""
+    None outside of sweeps; `scratch` is where a dry run writes."""
 
     settings: SearchSettings
     console: Console
     memory: MutableMapping | None = None
+    scratch: Path | None = None
     started: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
     @property
@@ -60,7 +64,7 @@ class Search:
     @cached_property
     def problem(self) -> Problem:
         """The question."""
-        return Problem.of(self.settings)
+        return Problem.of(self.settings, scratch=self.scratch)
 
     @cached_property
     def tracking(self) -> SearchTracking:
@@ -68,9 +72,10 @@ class Search:
         return SearchTracking(self.settings, answer_folder(self.settings), self.console, in_sweep=self.in_sweep)
 
     @cached_property
-    def progress(self) -> LiveReport:
+    def progress(self) -> Progress:
         """Where long work shows how far it is: on the terminal, and in the study's report."""
-        return LiveReport(ProgressDisplay(self.console), self._report_live)
+        display = ProgressDisplay(self.console)
+        return display if self.settings.dry_run else LiveReport(display, self._report_live)
 
     def _report_live(self) -> None:
         """Write the report of a search that goes on, also before its first round is done."""
@@ -82,14 +87,20 @@ class Search:
     @property
     def logger(self) -> LoggerSettings:
         """What trainings log to."""
-        return self.tracking.logger
+        return LoggerSettings() if self.settings.dry_run else self.tracking.logger
 
     def run(self) -> Result | None:
         """Check, answer, write and show; returns the best pair. A dry run shows what would be trained."""
+        if self.settings.dry_run and self.scratch is None:
+            with tempfile.TemporaryDirectory() as scratch:
+                return replace(self, scratch=Path(scratch)).run()
         method = open_method(self.settings, self.problem, self, memory=self.memory)
         self._check()
         method.check()
-        make_study_folder(self.settings.runs_dir, self.settings.study)
+        if self.settings.dry_run:
+            self._copy_predictors()
+        else:
+            make_study_folder(self.settings.runs_dir, self.settings.study)
         if self.settings.records is None:
             print_passed_over(self.console, self.problem.data.passed_over)
         self._show_setup()
@@ -102,6 +113,12 @@ class Search:
             present(run, self.console, in_sweep=self.in_sweep)
             self.tracking.answer(run, answer.history, **answer.files)
         return run.result
+
+    def _copy_predictors(self) -> None:
+        """A dry run has the predictors of its study, and leaves it without others."""
+        kept = self.problem.folder / PREDICTORS
+        if kept.is_dir():
+            shutil.copytree(kept, self.problem.predictors, dirs_exist_ok=True)
 
     def _check(self) -> None:
         """UserError, before anything is trained, if the question cannot be answered."""

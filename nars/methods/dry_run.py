@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, median_low
@@ -15,11 +15,13 @@ from nars.errors import UserError
 from nars.records import Record
 from nars.settings import ConfirmSettings, ProtocolSettings, RoundsSettings
 from nars.spaces.candidate import Candidate
+from nars.training.devices import device_of
 from nars.training.job import TrainingJob
 from nars.training.single.run import run_training
 from nars.training.trainer import CandidateTrainer
 
 WARM_UP, STEPS = 3, 10  # optimizer steps before the clock starts, and until it stops
+SMALL_BATCH = (16, 64)  # images in a batch at most, on a CPU and on a GPU
 BACKWARD = 3  # an image costs so many times as much to train on as to validate with
 
 
@@ -56,24 +58,25 @@ class OnlyKnown:
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Round `number`, or the confirmation of the answer (None): jobs of all its candidates, keys of those that the
-    ledger knows, seconds of an epoch by MACs.
+    ledger knows, seconds of an epoch by MACs, None where they are unknown.
 
-    `measured` says where these come from; `later` is how many trainings the rounds after it ask for; `confirm` what
-    comes after these, with its epochs; `workers` is how many train at a time, None where a cluster decides.
+    `measured` says where these come from, or why they are unknown; `later` is how many trainings the rounds after it
+    ask for; `confirm` what comes after these, with its epochs; `workers` is how many train at a time, None where a
+    cluster decides.
     """
 
     number: int | None
     jobs: tuple[TrainingJob, ...]
     known: frozenset[str]
     epochs: int
-    seconds_per_mac: float
+    seconds_per_mac: float | None
     measured: str
     later: int
     confirm: ConfirmSettings
     workers: int | None
 
     def seconds(self, job: TrainingJob) -> float:
-        """What is left of a training in one worker."""
+        """What is left of a training in one worker, if the time of an epoch is known."""
         return 0.0 if job.key in self.known else job.costs["macs"] * self.seconds_per_mac * self.epochs
 
     def confirmation(self, pairs: int) -> tuple[int, float]:
@@ -90,23 +93,24 @@ def plan_of(
     data: ImageData,
     rounds: RoundsSettings,
     confirm: ConfirmSettings,
+    *,
+    offered: Callable[[Candidate], bool],
 ) -> Plan:
-    """The plan of a round, or of the confirmation, its time by the trainings of the same kind in the ledger, or
-    measured with one candidate."""
+    """The plan of a round, or of the confirmation, its time by the trainings of the same kind in the ledger whose
+    candidates are `offered` by the space, or measured with one candidate."""
     jobs = tuple(trainer.job(candidate, missing.epochs, seed) for candidate, seed in missing.trainings)
     known = frozenset(job.key for job in jobs if trainer.ledger.find(job.key, missing.epochs))
     rates = [
         record.seconds / (record.costs["macs"] * len(record.accuracies))
         for record in trainer.ledger
-        if record.status == "finished" and record.training == jobs[0].training
+        if record.status == "finished" and record.training == jobs[0].training and offered(record.candidate)
     ]
     if rates:
         rate, measured = median(rates), f"as {len(rates)} trainings in the ledger took"
     else:
         job = sorted(jobs, key=lambda job: job.costs["macs"])[len(jobs) // 2]
-        per_image = _measure(job, trainer)
-        rate = per_image * _images_per_epoch(job.protocol, data) / job.costs["macs"]
-        measured = f"measured just now: {1 / per_image:.0f} images a second of {job.candidate.name}"
+        per_image, measured = _measure(job, trainer)
+        rate = None if per_image is None else per_image * _images_per_epoch(job.protocol, data) / job.costs["macs"]
     return Plan(
         number=missing.number,
         jobs=jobs,
@@ -120,11 +124,15 @@ def plan_of(
     )
 
 
-def _measure(job: TrainingJob, trainer: CandidateTrainer) -> float:
-    [completed] = trainer.executor.map([job], lambda: None)
+def _measure(job: TrainingJob, trainer: CandidateTrainer) -> tuple[float | None, str]:
+    """Seconds per image and how they are known; None and why not, where the job cannot be trained here."""
+    try:
+        [completed] = trainer.executor.map([job], lambda: None)
+    except UserError as error:  # of a GPU that this machine has not, for one
+        return None, str(error)
     if completed.result is None:
-        raise UserError(f"no training could be measured: {completed.reason}")
-    return completed.result
+        return None, completed.reason
+    return completed.result, f"measured just now: {1 / completed.result:.0f} images a second of {job.candidate.name}"
 
 
 def _images_per_epoch(protocol: ProtocolSettings, data: ImageData) -> float:
@@ -146,8 +154,9 @@ def seconds_per_image(job: TrainingJob) -> float:
 
     hook = register_optimizer_step_post_hook(tick)
     with tempfile.TemporaryDirectory() as folder:
+        short = _short(job, folder)
         try:
-            run_training(_short(job, folder))
+            run_training(short)
         except _EnoughError:
             pass
         finally:
@@ -155,13 +164,16 @@ def seconds_per_image(job: TrainingJob) -> float:
     if len(times) <= WARM_UP:
         raise RuntimeError(f"the training ended after {len(times)} steps")
     steps = [after - before for before, after in pairwise(times[WARM_UP - 1 :])]
-    return median_low(steps) / job.protocol.batch_size  # where epochs are short, others include a validation
+    return median_low(steps) / short.protocol.batch_size  # where epochs are short, others include a validation
 
 
 def _short(job: TrainingJob, folder: str) -> TrainingJob:
+    most = SMALL_BATCH[device_of(job.trainer.accelerator).type != "cpu"]
+    batch_size = min(job.protocol.batch_size, most)  # a large one may not fit where one only asks
     return job.model_copy(
         update={
             "folder": folder,
+            "protocol": job.protocol.model_copy(update={"batch_size": batch_size}),
             "epochs": STEPS,
             "trainer": job.trainer.model_copy(update={"checkpoint_every": 0}),
         }

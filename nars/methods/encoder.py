@@ -23,7 +23,7 @@ Watched = Callable[[Path], AbstractContextManager[Told]]  # see `nars.methods.co
 
 def opened_predictor(settings: SearchSettings, problem: Problem, watch: Watch) -> CachedFits:
     """The predictor of a search, not fitted yet: that of the file `pretrained`, or pretrained for this study."""
-    folder = problem.folder / "predictors"
+    folder = problem.predictors
     if settings.pretrained is not None:
         path = Path(settings.pretrained)
         specification = problem.space.specification

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from nars.costs.constraint import Constraint
+from nars.errors import UserError
 from nars.methods.answering import answer_of
 from nars.methods.confirm import confirmed
 from nars.methods.contract import Answer, Watch
@@ -73,8 +74,16 @@ class NarsMethod:
                 self._confirmed(self._explored(fits, trainer, history), trainer, known)
             except NotKnownError as missing:
                 s = self.settings
-                return plan_of(missing, trainer, self.problem.data, s.strategy, s.confirm)
+                return plan_of(missing, trainer, self.problem.data, s.strategy, s.confirm, offered=self._offers)
         return "nothing would be trained: the ledger holds all trainings of this search"
+
+    def _offers(self, candidate: Candidate) -> bool:
+        """Whether a candidate is one of the space."""
+        try:
+            self.problem.space.locate_candidate(candidate)
+        except UserError:
+            return False
+        return True
 
     def answer(self) -> Answer:
         """See `Method`."""
@@ -116,7 +125,7 @@ class NarsMethod:
             Ledger(p.folder / LEDGER),
             executor,
             job_values={
-                "data": s.data,
+                "data": p.data_settings,
                 "split_file": str(p.split_file),
                 "protocol": s.protocol,
                 "trainer": s.trainer,

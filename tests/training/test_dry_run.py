@@ -1,17 +1,20 @@
 """How long a round would take, by what trainings took before."""
 
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from nars.data import open_data
+from nars.errors import UserError
 from nars.methods.dry_run import (
     STEPS,
     WARM_UP,
     NotKnownError,
     OnlyKnown,
     _images_per_epoch,
+    _short,
     plan_of,
     seconds_per_image,
 )
@@ -25,6 +28,7 @@ from nars.settings import (
     TrainerSettings,
 )
 from nars.spaces.candidate import Candidate
+from nars.training.executor import Executor, LostError
 from nars.training.job import training_identity
 from nars.training.trainer import CandidateTrainer
 
@@ -58,15 +62,61 @@ def record(trainer: CandidateTrainer, name: str, *, seconds: float, epochs: int,
 def test_time_follows_macs_and_epochs_of_the_trainings_of_the_same_kind(trainer):
     trainer.ledger.append(record(trainer, "a", seconds=8.0, epochs=4))  # 2 s an epoch and million MACs
     trainer.ledger.append(record(trainer, "c", seconds=999.0, epochs=4, key="other", training={"data": "other"}))
+    elsewhere = {"key": "space", "architecture": {"name": "z"}, "costs": {"macs": 1e6, "params": 1.0}}
+    for number in (1, 2):  # so many that their median would be another
+        trainer.ledger.append(record(trainer, "b", seconds=999.0, epochs=4, **elsewhere | {"key": f"space{number}"}))
     with pytest.raises(NotKnownError) as missing:
         OnlyKnown(trainer)([candidate(name) for name in COSTS], 3, title="round 1")
     rounds = NarsSettings.model_construct(rounds=4, batch=3)
-    plan = plan_of(missing.value, trainer, open_data(DATA), rounds, ConfirmSettings(pairs=2, seeds=3))
+    confirm = ConfirmSettings(pairs=2, seeds=3)
+    plan = plan_of(missing.value, trainer, open_data(DATA), rounds, confirm, offered=in_the_space)
     assert [plan.seconds(job) for job in plan.jobs] == [0.0, 2 * 2 * 3, 2 * 4 * 3]
     assert plan.known == {trainer.key(candidate("a"))}
     assert (plan.number, plan.later) == (1, 9)
     mean = 7 / 3  # million MACs; all of them for the 4 epochs of the protocol
     assert plan.confirmation(2) == (12, pytest.approx(12 * mean * 2 * 4))
+
+
+def in_the_space(candidate: Candidate) -> bool:
+    return candidate.architecture["name"] in COSTS
+
+
+class CannotTrain(Executor):
+    """A machine on which no training can begin."""
+
+    def __init__(self, error: Exception):
+        self.error = error
+        self._retries = 0
+
+    def close(self) -> None: ...
+
+    def _has_room(self, running: int) -> bool:
+        return not running
+
+    def _start(self, job) -> Future:
+        future = Future()
+        future.set_exception(self.error)
+        return future
+
+    def _collect(self, future):
+        return future.result()
+
+
+@pytest.mark.parametrize("error", [UserError("PyTorch sees no GPU here"), LostError("out of memory", final=True)])
+def test_what_cannot_be_measured_is_listed_all_the_same(trainer, error):
+    trainer.executor = CannotTrain(error)
+    with pytest.raises(NotKnownError) as missing:
+        OnlyKnown(trainer)([candidate(name) for name in COSTS], 3, title="round 1")
+    rounds = NarsSettings.model_construct(rounds=4, batch=3)
+    plan = plan_of(missing.value, trainer, open_data(DATA), rounds, ConfirmSettings(), offered=in_the_space)
+    assert (len(plan.jobs), plan.seconds_per_mac, plan.measured) == (3, None, str(error))
+
+
+def test_a_measurement_takes_a_small_batch(make_job, tmp_path):
+    job = make_job(tmp_path, protocol={"batch_size": 2048}, trainer={"accelerator": "cpu"})
+    assert _short(job, str(tmp_path)).protocol == job.protocol.model_copy(update={"batch_size": 16})
+    few = make_job(tmp_path, protocol={"batch_size": 4})
+    assert _short(few, str(tmp_path)).protocol == few.protocol
 
 
 def test_a_known_round_is_handed_out(trainer):

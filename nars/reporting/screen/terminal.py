@@ -74,16 +74,14 @@ def _shown(value: float | None) -> str:
 
 def print_plan(console: Console, plan: "Plan") -> None:
     """What a dry run says: the candidates of the next round, and how long it and the rounds after it would take."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    costs = known(*(job.costs for job in plan.jobs))
-    for name in ("candidate", *(COSTS[name].label for name in costs), "training"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("stages (width x depth) and recipe")
-    for job in plan.jobs:
-        words = Text(architecture_strip(job.architecture) + "\n" + recipe_line(job.recipe))
-        takes = "reused" if job.key in plan.known else duration(plan.seconds(job))
-        table.add_row(job.candidate.name, *(cell(job.costs, name) for name in costs), takes, words)
-    console.print(table)
+    console.print(_plan_table(plan))
+    if plan.seconds_per_mac is None:
+        new = sum(job.key not in plan.known for job in plan.jobs)
+        console.print(
+            f"{_stage(plan)} would train {new} candidates for {plan.epochs} epochs and reuse {len(plan.known)}, "
+            f"and the rounds after it {plan.later} more; how long is unknown here: {plan.measured}"
+        )
+        return
     new = [plan.seconds(job) for job in plan.jobs if job.key not in plan.known]
     lines = [
         f"{_stage(plan)} would train {len(new)} candidates for {plan.epochs} epochs and reuse {len(plan.known)}: "
@@ -106,6 +104,20 @@ def print_plan(console: Console, plan: "Plan") -> None:
         share = duration((sum(new) + later) / at_a_time)
         lines.append(f"With {at_a_time} at a time (executor.workers={plan.workers}) all that takes about {share}.")
     console.print(" ".join(lines))
+
+
+def _plan_table(plan: "Plan") -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    costs = known(*(job.costs for job in plan.jobs))
+    for name in ("candidate", *(COSTS[name].label for name in costs), "training"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("stages (width x depth) and recipe")
+    for job in plan.jobs:
+        words = Text(architecture_strip(job.architecture) + "\n" + recipe_line(job.recipe))
+        unknown = "unknown here" if plan.seconds_per_mac is None else None
+        takes = "reused" if job.key in plan.known else unknown or duration(plan.seconds(job))
+        table.add_row(job.candidate.name, *(cell(job.costs, name) for name in costs), takes, words)
+    return table
 
 
 def _stage(plan: "Plan") -> str:
