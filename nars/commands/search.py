@@ -158,7 +158,7 @@ class Search:
 
     def round(self, done: Round, history: History, findings: Callable[[], Mapping] | None) -> None:
         """See `nars.methods.contract.Watch`. A report is written unless the answer follows at once."""
-        print_round(self.console, done, history)
+        print_round(self.console, done, history, self.problem.constraint)
         self.tracking.round(done, history)
         if findings is not None:
             write_unfinished(answer_folder(self.settings), self._summary(findings()))

@@ -11,7 +11,7 @@ from nars.costs.table import ALWAYS, flattened, gathered
 from nars.errors import UserError
 from nars.files import NumberLoader, content_key, digest, write_whole
 from nars.records import Ledger
-from nars.settings import DataSettings, SearchSettings, parse
+from nars.settings import ConstraintSettings, DataSettings, SearchSettings, parse
 from nars.study.ledgers import LEDGER, ledger_file
 from nars.study.outcomes import Result
 from nars.study.summary import SearchSummary
@@ -57,6 +57,11 @@ class Run:
     def study(self) -> Path:
         """The study's folder."""
         return self.folder.parents[1]
+
+    @property
+    def constraint(self) -> Constraint:
+        """The limits of the answer."""
+        return Constraint.of(parse(ConstraintSettings, self.summary.settings["constraint"], where="constraint"))
 
     @property
     def result(self) -> Result:

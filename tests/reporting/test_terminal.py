@@ -59,14 +59,18 @@ def test_counts_failed_and_diverged_trainings(run):
     [
         (0, None, "nothing is known of the predictor's ranking"),
         (3, None, "Its ranking of 3 candidates before they were trained has no defined Kendall tau."),
-        (4, 0.67, "with Kendall tau 0.67 (1 perfect, 0 chance); so few say little"),
-        (60, 0.67, "with Kendall tau 0.67 (1 perfect, 0 chance)."),
+        (4, 0.67, "with Kendall tau 0.67 (1 perfect, 0 chance; 95 % interval -0.25 to 0.94); so few say little"),
+        (60, 0.67, "with Kendall tau 0.67 (1 perfect, 0 chance; 95 % interval 0.55 to 0.74)."),
         (
             60,
             0.17,
-            "with Kendall tau 0.17 (1 perfect, 0 chance); that may be chance: take the answer as a first guess.",
+            "(1 perfect, 0 chance; 95 % interval 0.00 to 0.32); that may be chance: take the answer as a first guess.",
         ),
-        (60, 0.18, "with Kendall tau 0.18 (1 perfect, 0 chance)."),  # chance has a deviation of 0.0885
+        (
+            60,
+            0.18,
+            "with Kendall tau 0.18 (1 perfect, 0 chance; 95 % interval 0.01 to 0.33).",
+        ),  # chance has a deviation of 0.0885
     ],
 )
 def test_says_how_well_the_predictor_ranked(run, candidates, tau, sentence):

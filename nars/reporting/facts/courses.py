@@ -4,10 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nars.costs.constraint import Constraint
 from nars.costs.table import COSTS, LIMITED, Cost
 from nars.reporting.facts.sections import Section, Trained
-from nars.settings import ConstraintSettings, parse
 from nars.study.answers import Run
 
 
@@ -42,7 +40,7 @@ def courses_of(sections: Sequence[Section]) -> list[Course]:
 
 def limits_on(run: Run, name: str) -> list[float]:
     """The limits of a run on one cost, from below and from above."""
-    constraint = _constraint(run)
+    constraint = run.constraint
     i = constraint.names.index(name)
     return [float(bound) for bound in (constraint.low[i], constraint.high[i]) if math.isfinite(bound)]
 
@@ -57,12 +55,8 @@ def within(run: Run | None, trained: Sequence[Trained]) -> list[Trained]:
     """Those that keep the limits of a run; all without a run."""
     if run is None:
         return list(trained)
-    constraint = _constraint(run)
+    constraint = run.constraint
     return [candidate for candidate in trained if constraint.kept_by(candidate.record.costs)]
-
-
-def _constraint(run: Run) -> Constraint:
-    return Constraint.of(parse(ConstraintSettings, run.summary.settings["constraint"], where="constraint"))
 
 
 def _course(section: Section, run: Run | None, *, limited: bool) -> Course:

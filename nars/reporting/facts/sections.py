@@ -63,8 +63,15 @@ class Section:
         return self.study.begun if not self.runs or self.study.going_on in self.runs else {}
 
     def best(self, number: int) -> float | None:
-        """The best accuracy of round `number`; None if none of it is in the ledger."""
-        return max((self.accuracy(c) for c in self.rounds.get(number, ())), default=None)
+        """The best accuracy of round `number` within the limits of one of the runs; None if no candidate keeps them."""
+        return max((self.accuracy(c) for c in self.rounds.get(number, ()) if self._within(c)), default=None)
+
+    def best_outside(self, number: int) -> float | None:
+        """The best accuracy of round `number` outside all limits; None if all keep them."""
+        return max((self.accuracy(c) for c in self.rounds.get(number, ()) if not self._within(c)), default=None)
+
+    def _within(self, candidate: Trained) -> bool:
+        return not self.runs or any(run.constraint.kept_by(candidate.record.costs) for run in self.runs)
 
     def with_status(self, *statuses: str) -> list[Trained]:
         """The candidates that ended so."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from nars.costs.table import DEFAULT_AXIS, known, short_number
+from nars.reporting.facts.headline import predicted_bar
 from nars.study.outcomes import Outcome, Result
 
 
@@ -27,16 +28,32 @@ class Row:
 
     @property
     def best(self) -> Result:
-        """Of the seed with the highest accuracy."""
-        return max(self.results, key=lambda result: result.accuracy)
+        """Of the seed with the highest accuracy that was measured; where none was, of the seed with the median, as no
+        prediction says which seed is best."""
+        measured = [result for result in self.results if result.predicted_std is None]
+        if measured:
+            return max(measured, key=lambda result: result.accuracy)
+        return sorted(self.results, key=lambda result: result.accuracy)[(len(self.results) - 1) // 2]
 
     @property
     def words(self) -> str:
-        """The accuracy with its spread over the seeds, or the predictor's deviation of a single one."""
+        """The accuracy with its spread over the seeds, or one standard deviation of the predictor for a single one."""
         if len(self.results) > 1:
             return f"{self.accuracy:.3f} ({min(self.accuracies):.3f} to {max(self.accuracies):.3f})"
-        std = self.best.predicted_std
-        return f"{self.accuracy:.3f}" + (f" ± {std:.3f}" if std is not None else "")
+        low, high = self.bar
+        return f"{self.accuracy:.3f}" + (f" ({low:.2f} to {high:.2f})" if self.predicted else "")
+
+    @property
+    def predicted(self) -> bool:
+        """Whether an accuracy of it is a prediction."""
+        return any(result.predicted_std is not None for result in self.results)
+
+    @property
+    def bar(self) -> tuple[float, float]:
+        """From where to where it reaches: over the seeds, or one standard deviation of the predictor within 0 to 1."""
+        if len(self.results) > 1:
+            return min(self.accuracies), max(self.accuracies)
+        return predicted_bar(self.accuracy, self.best.predicted_std or 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +71,16 @@ class Sweep:
         return any(len(row.results) > 1 for row in self.rows)
 
     @property
-    def predicted(self) -> bool:
-        """Whether the accuracies are predictions."""
-        return any(row.best.predicted_std is not None for row in self.rows)
+    def accuracy(self) -> str:
+        """What the accuracies are."""
+        predicted = [result.predicted_std is not None for row in self.rows for result in row.results]
+        return "predicted" if all(predicted) else "measured or predicted" if any(predicted) else "measured"
+
+    @property
+    def of_seed(self) -> str:
+        """Of which seed costs, architecture and recipe are shown."""
+        measured = [any(result.predicted_std is None for result in row.results) for row in self.rows]
+        return "best seed" if all(measured) else "best measured or median seed" if any(measured) else "median seed"
 
     @property
     def costs(self) -> list[str]:

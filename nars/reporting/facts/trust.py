@@ -4,6 +4,7 @@ import math
 
 from nars.costs.constraint import Constraint
 from nars.reporting.facts.describe import duration
+from nars.search.tau_interval import kendall_interval
 from nars.study.answers import Run
 from nars.study.summary import Agreement, LedgerSummary, SearchSummary, Work
 
@@ -55,7 +56,10 @@ def _failures(summary: SearchSummary) -> str | None:
     work = summary.work
     if work is None or not work.failed:
         return None
-    total = sum(len(r.candidates) for r in summary.rounds)
+    keys = {c.key for r in summary.rounds for c in r.candidates}
+    if summary.confirmation is not None:
+        keys |= {key for pair in summary.confirmation.pairs for key in pair.keys}
+    total = len(keys)
     return (
         f"{work.failed} of {total} trainings failed and count for nothing; the first: {work.failure}. "
         "The same command tries them again."
@@ -79,14 +83,16 @@ def _cross_validated(agreement: Agreement) -> str:
 
 
 def _tau(agreement: Agreement) -> str:
-    """Ends the sentence; beneath two standard deviations of what chance gives (Kendall 1938), with a warning."""
+    """Ends the sentence, with the interval of the true value; beneath two standard deviations of what chance gives
+    (Kendall 1938), with a warning."""
     n, tau = agreement.candidates, agreement.kendall_tau
     doubt = ""
     if n < FEW:
         doubt = "; so few say little: take the answer as a first guess"
     elif tau < 2 * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))):
         doubt = "; that may be chance: take the answer as a first guess"
-    return f"Kendall tau {tau:.2f} (1 perfect, 0 chance){doubt}."
+    low, high = (round(end, 2) + 0.0 for end in kendall_interval(tau, n))  # no -0.00
+    return f"Kendall tau {tau:.2f} (1 perfect, 0 chance; 95 % interval {low:.2f} to {high:.2f}){doubt}."
 
 
 def outside_sentence(run: Run) -> str | None:

@@ -23,6 +23,8 @@ from nars.reporting.facts.describe import (
     recipe_value,
     shown,
 )
+from nars.reporting.facts.headline import headline, measured_words, predicted_words
+from nars.reporting.facts.measured import with_measurements
 from nars.reporting.facts.rows import candidates_csv
 from nars.reporting.facts.sections import Section, sections_of
 from nars.reporting.facts.sweeps import Sweep
@@ -91,6 +93,9 @@ def html_of(
         known=known,
         answers=[row for section in sections for run in section.runs for row in answer_rows(run, section, sections)],
         runs=[run for section in sections for run in section.runs],
+        headline=headline,
+        measured_words=measured_words,
+        predicted_words=predicted_words,
         trust=trust_sentences,
         predictions=prediction_sentences,
         outside=outside_sentence,
@@ -108,7 +113,8 @@ def _title(studies: Sequence[str]) -> str:
 
 def answer_rows(run: Run, section: Section, sections: Sequence[Section]) -> list[dict]:
     """What the table says of a run's answers; `marked` are the dimensions in which they are not all the same."""
-    marked = differing(run.answers)
+    answers = with_measurements(run, section.study).answers
+    marked = differing(answers)
     search = run.summary.constraint if len(sections) == 1 else f"{section.name}: {run.summary.constraint}"
     return [
         {
@@ -117,10 +123,10 @@ def answer_rows(run: Run, section: Section, sections: Sequence[Section]) -> list
             "answer": answer,
             "marked": marked,
             "recipe": [(key in marked, recipe_value(key, value)) for key, value in answer["recipe"].items()],
-            "differences": differences(answer, run.answers[0]),
+            "differences": differences(answer, answers[0]),
             "command": train_command(run, rank),
         }
-        for rank, answer in enumerate(run.answers, start=1)
+        for rank, answer in enumerate(answers, start=1)
     ]
 
 

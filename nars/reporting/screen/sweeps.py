@@ -57,11 +57,11 @@ def _table(sweep: Sweep) -> Table:
     table.add_column("job", overflow="fold")
     if sweep.seeds:
         table.add_column("seeds", justify="right")
-    title = "predicted" if sweep.predicted else "accuracy"
+    title = sweep.accuracy
     table.add_column(f"{title}, median" if sweep.seeds else title, justify="right")
     for name in sweep.costs:
         table.add_column(COSTS[name].label, justify="right", no_wrap=True)
-    table.add_column("stages (width x depth) and recipe" + (", of the best seed" if sweep.seeds else ""))
+    table.add_column("stages (width x depth) and recipe" + (f", of the {sweep.of_seed}" if sweep.seeds else ""))
     for row in sweep.rows:
         best = row.best
         words = Text(architecture_strip(best.architecture) + "\n" + recipe_line(best.recipe))

@@ -9,18 +9,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nars.costs.constraint import Constraint
 from nars.costs.table import COSTS, cell, in_words, known
 from nars.reporting.facts.describe import architecture_strip, differences, duration, limits, recipe_line
+from nars.reporting.facts.headline import PAIRS, headline, measured_words, predicted_words
+from nars.reporting.facts.measured import with_measurements
 from nars.reporting.facts.trust import trust_sentences
 from nars.search.early_stop import EarlyStop
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
 from nars.study.answers import Run
+from nars.study.folder import read_study
 from nars.study.next_step import train_command
 
 if TYPE_CHECKING:
     from nars.methods.dry_run import Plan  # imports torch
 
-PAIRS = 3  # to confirm, where none are and people are told what it would take
 ROWS = 5  # answers shown; the report has all of them
 
 
@@ -30,8 +33,8 @@ def print_passed_over(console: Console, passed_over: str) -> None:
         console.print(passed_over, soft_wrap=True)
 
 
-def print_round(console: Console, done: Round, history: History) -> None:
-    """What a round gave, in one or two lines."""
+def print_round(console: Console, done: Round, history: History, constraint: Constraint) -> None:
+    """What a round gave, in one or two lines; its best within the limits of the search."""
     trained = [r for r in done.records if r.status != "failed"]
     accuracies = [r.accuracy_at(history.epoch) for r in trained]
     notes = [f"{sum(r.status == status for r in done.records)} {status}" for status in ("diverged", "failed")]
@@ -40,6 +43,10 @@ def print_round(console: Console, done: Round, history: History) -> None:
         f"round {done.number}: {len(trained)} candidates, accuracy after epoch {history.epoch} "
         f"{min(accuracies):.3f} to {max(accuracies):.3f}" + (f" ({', '.join(notes)})" if notes else "")
     )
+    if constraint.label != "none":
+        kept = [a for a, record in zip(accuracies, trained, strict=True) if constraint.kept_by(record.costs)]
+        best = f"best {max(kept):.3f} of {len(kept)}" if kept else "no candidate"
+        console.print(f"  {best} {limits(constraint.label)}")
     pairs = predicted_against_measured(done, history.epoch)
     if pairs:
         agreement = rank_agreement(*map(_column(pairs), (0, 1)))
@@ -129,20 +136,23 @@ def print_answer_line(console: Console, run: Run) -> None:
     best, work = run.answers[0], run.summary.work
     trained = f" (trained {work.trained}, reused {work.reused})" if work else ""
     console.print(
-        f"{limits(run.summary.constraint)}: predicted {predicted(best)}, {in_words(best['costs'])}"
+        f"{limits(run.summary.constraint)}: {_accuracy(best)}, {in_words(best['costs'])}"
         f"{trained}: {run.answer_file(1)}",
         soft_wrap=True,
     )
 
 
-def predicted(answer: Mapping) -> str:
-    """The predicted accuracy and its standard deviation."""
-    return f"{answer['predicted_accuracy']:.3f} ± {answer['predicted_std']:.3f}"
+def _accuracy(answer: Mapping) -> str:
+    measured = f"measured {measured_words(answer)}, " if "measured_accuracy" in answer else ""
+    return f"{measured}predicted {predicted_words(answer)}"
 
 
 def print_answer(console: Console, run: Run, report: Path) -> None:
-    """The last screen: the answer, how far to trust it, files, the next command; at most 25 lines of 80 columns."""
-    console.print(_answers(run))
+    """The last screen: what was found and measured, how far to trust it, files, the next command; at most 25 lines of
+    80 columns."""
+    study = read_study(run.study)
+    console.print(" ".join(headline(run, study)))
+    console.print(_answers(with_measurements(run, study)))
     console.print(" ".join(trust_sentences(run)))
     console.print(f"Report: {report}", soft_wrap=True)
     console.print(f"Train the best pair on: {train_command(run, 1)}", soft_wrap=True)
@@ -155,7 +165,8 @@ def _answers(run: Run) -> Table:
     title = f"Best architecture-recipe pairs {limits(run.summary.constraint)}{counted}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     costs = known(*(answer["costs"] for answer in run.answers))
-    for name in ("#", "predicted", *(COSTS[name].label for name in costs)):
+    measured = ["measured"] if any("measured_accuracy" in answer for answer in run.answers) else []
+    for name in ("#", *measured, "predicted", *(COSTS[name].label for name in costs)):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("stages (width x depth) and recipe, differences", overflow="fold")
     best = run.answers[0]
@@ -164,5 +175,7 @@ def _answers(run: Run) -> Table:
             words = Text(architecture_strip(answer["architecture"]) + "\n" + recipe_line(answer["recipe"]))
         else:
             words = Text(", ".join(differences(answer, best)), no_wrap=True, overflow="ellipsis")
-        table.add_row(str(rank), predicted(answer), *(cell(answer["costs"], name) for name in costs), words)
+        accuracies = [measured_words(answer).partition(" ")[0] for _ in measured]
+        accuracies.append(f"{answer['predicted_accuracy']:.3f}")
+        table.add_row(str(rank), *accuracies, *(cell(answer["costs"], name) for name in costs), words)
     return table

@@ -63,7 +63,8 @@ class SearchTracking:
         self.run.tables({"candidates": _candidate_rows(history), "answers": answers})
         work = {} if summary.work is None else scalars(summary.work.model_dump())
         agreement = {f"held_out/{key}": value for key, value in summary.held_out_ranking.model_dump().items()}
-        self.run.summarise({key: best[key] for key in ("predicted_accuracy", "predicted_std")} | best["costs"])
+        accuracies = {key: value for key, value in best.items() if key.startswith(("predicted_", "measured_"))}
+        self.run.summarise(accuracies | best["costs"])
         self.run.summarise(work | agreement | {"early_stop_epoch": summary.early_stop.epoch})
         self.run.use(f"records-{self.study.name}", "records", [records])
         self.run.use(encoder.stem, "encoder", [encoder])

@@ -7,6 +7,8 @@ import plotly.graph_objects as go
 
 from nars.costs.table import Cost, short_number
 from nars.reporting.facts.courses import limits_on
+from nars.reporting.facts.headline import predicted_bar
+from nars.reporting.facts.measured import with_measurements
 from nars.reporting.facts.sections import Section, Trained
 from nars.reporting.page.escape import escaped
 from nars.reporting.page.figures.style import ANSWER, GREY, blank, color_of, hover, round_name
@@ -28,6 +30,7 @@ def accuracy_against_cost(section: Section, axis: Cost | None = None) -> go.Figu
     if axis is section.axis:
         _front(figure, section)
     _answers(figure, section, axis)
+    _measured(figure, section, axis)
     _limits(figure, section, axis)
     figure.update_xaxes(title=axis.label, tickformat="~s", nticks=6)
     figure.update_yaxes(title=f"accuracy after epoch {section.epoch}")
@@ -77,11 +80,15 @@ def _front(figure: go.Figure, section: Section) -> None:
 
 def _answers(figure: go.Figure, section: Section, axis: Cost) -> None:
     answers = [(run, answer) for run in section.runs for answer in run.answers]
+    accuracies = [min(max(answer["predicted_accuracy"], 0), 1) for _, answer in answers]
+    bars = [predicted_bar(answer["predicted_accuracy"], answer["predicted_std"]) for _, answer in answers]
+    above = [high - accuracy for accuracy, (_, high) in zip(accuracies, bars, strict=True)]
+    below = [accuracy - low for accuracy, (low, _) in zip(accuracies, bars, strict=True)]
     if answers:
         figure.add_scatter(
             x=[answer["costs"].get(axis.name) for _, answer in answers],
-            y=[answer["predicted_accuracy"] for _, answer in answers],
-            error_y={"array": [answer["predicted_std"] for _, answer in answers], "thickness": 1, "width": 3},
+            y=accuracies,
+            error_y={"array": above, "arrayminus": below, "thickness": 1, "width": 3},
             mode="markers",
             name="answer",
             marker={"color": ANSWER, "size": 11, "symbol": "star"},
@@ -96,6 +103,22 @@ def _limits(figure: go.Figure, section: Section, axis: Cost) -> None:
         words = {"text": short_number(value), "font": {"size": 11}, "yanchor": "bottom"}
         line = {"color": ANSWER, "dash": "dash", "width": 1.2}
         figure.add_vline(x=value, line=line, annotation=words, annotation_position="bottom right")
+
+
+def _measured(figure: go.Figure, section: Section, axis: Cost) -> None:
+    """What was measured of the answers."""
+    runs = [with_measurements(run, section.study) for run in section.runs]
+    answers = [(run, answer) for run in runs for answer in run.answers if "measured_accuracy" in answer]
+    if answers:
+        figure.add_scatter(
+            x=[answer["costs"].get(axis.name) for _, answer in answers],
+            y=[answer["measured_accuracy"] for _, answer in answers],
+            mode="markers",
+            name="answer, measured",
+            marker={"color": ANSWER, "size": 11, "symbol": "diamond"},
+            text=[escaped(run.summary.constraint) for run, _ in answers],
+            hovertemplate=f"measured %{{y:.3f}}<br>%{{x:.4s}} {axis.label}<br>%{{text}}<extra>answer</extra>",
+        )
 
 
 def predicted_against_measured(section: Section) -> go.Figure | None:

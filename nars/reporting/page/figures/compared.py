@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from nars.costs.table import COSTS
 from nars.reporting.facts.courses import Course
 from nars.reporting.facts.describe import recipe_line
-from nars.reporting.facts.sweeps import Row, Sweep
+from nars.reporting.facts.sweeps import Sweep
 from nars.reporting.page.escape import escaped
 from nars.reporting.page.figures.style import ANSWER, GREY, ROUND_COLORS, blank, color_of
 
@@ -20,7 +20,7 @@ def front_of_searches(sweep: Sweep) -> go.Figure:
     front = sorted((row.best.costs[axis.name], row.accuracy) for row in sweep.rows if sweep.on_front(row))
     line = {"color": GREY, "width": 2, "shape": "hv", "dash": "dot"}
     figure.add_scatter(x=[m for m, _ in front], y=[a for _, a in front], mode="lines", name="front", line=line)
-    above, below = zip(*(_spread(row) for row in sweep.rows), strict=True)
+    above, below = [row.bar[1] - row.accuracy for row in sweep.rows], [row.accuracy - row.bar[0] for row in sweep.rows]
     figure.add_scatter(
         x=[row.best.costs.get(axis.name) for row in sweep.rows],
         y=[row.accuracy for row in sweep.rows],
@@ -29,18 +29,11 @@ def front_of_searches(sweep: Sweep) -> go.Figure:
         name="best pair",
         marker={"color": ANSWER, "size": 10, "symbol": "star"},
         text=[f"{escaped(row.name)}<br>{escaped(recipe_line(row.best.recipe))}" for row in sweep.rows],
-        hovertemplate=f"predicted %{{y:.3f}}<br>%{{x:.4s}} {axis.label}<br>%{{text}}<extra></extra>",
+        hovertemplate=f"{sweep.accuracy} %{{y:.3f}}<br>%{{x:.4s}} {axis.label}<br>%{{text}}<extra></extra>",
     )
     figure.update_xaxes(title=axis.label, tickformat="~s")
-    figure.update_yaxes(title="predicted accuracy")
+    figure.update_yaxes(title=f"{sweep.accuracy} accuracy")
     return figure
-
-
-def _spread(row: Row) -> tuple[float, float]:
-    """How far the bar reaches above and below the median: over seeds, or one standard deviation."""
-    if len(row.results) > 1:
-        return max(row.accuracies) - row.accuracy, row.accuracy - min(row.accuracies)
-    return row.best.predicted_std or 0.0, row.best.predicted_std or 0.0
 
 
 def best_so_far(courses: Sequence[Course]) -> go.Figure | None:
