@@ -67,9 +67,15 @@ class Search:
         return Problem.of(self.settings, scratch=self.scratch)
 
     @cached_property
+    def folder(self) -> Path:
+        """Where the answer goes. A ledger that answers alone is part of its name and may grow meanwhile: this is asked
+        for before that is read."""
+        return answer_folder(self.settings)
+
+    @cached_property
     def tracking(self) -> SearchTracking:
         """What Weights & Biases is shown."""
-        return SearchTracking(self.settings, answer_folder(self.settings), self.console, in_sweep=self.in_sweep)
+        return SearchTracking(self.settings, self.folder, self.console, in_sweep=self.in_sweep)
 
     @cached_property
     def progress(self) -> Progress:
@@ -79,9 +85,8 @@ class Search:
 
     def _report_live(self) -> None:
         """Write the report of a search that goes on, also before its first round is done."""
-        folder = answer_folder(self.settings)
-        if not ((folder / UNFINISHED).exists() or (folder / SUMMARY).exists()):
-            write_unfinished(folder, self._summary(nothing_found(self.settings.protocol.epochs)))
+        if not ((self.folder / UNFINISHED).exists() or (self.folder / SUMMARY).exists()):
+            write_unfinished(self.folder, self._summary(nothing_found(self.settings.protocol.epochs)))
         write_report([self.problem.folder], live=True)
 
     @property
@@ -96,6 +101,7 @@ class Search:
                 return replace(self, scratch=Path(scratch)).run()
         method = open_method(self.settings, self.problem, self, memory=self.memory)
         self._check()
+        _ = self.folder
         method.check()
         if self.settings.dry_run:
             self._copy_predictors()
@@ -161,7 +167,7 @@ class Search:
         print_round(self.console, done, history, self.problem.constraint)
         self.tracking.round(done, history)
         if findings is not None:
-            write_unfinished(answer_folder(self.settings), self._summary(findings()))
+            write_unfinished(self.folder, self._summary(findings()))
             write_report([self.problem.folder], live=True)
 
     def recalled(self, history: History) -> None:
@@ -175,7 +181,7 @@ class Search:
         known = None if summary.work.trained else known_answer(self.settings)
         if known is not None and list(known.answers) == pairs:
             return known  # found again, for W&B; its summary says what it took
-        return write_answer(answer_folder(self.settings), pairs, summary)
+        return write_answer(self.folder, pairs, summary)
 
     def _pairs(self, answer: Answer) -> list[dict]:
         """The ranked pairs as files hold them."""

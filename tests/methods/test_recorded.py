@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ from rich.console import Console
 from nars.commands.search import Search
 from nars.configuration import name_of_study, settings_from
 from nars.errors import UserError
+from nars.methods.recorded import RecordedMethod
 from nars.methods.usable_records import common_epoch
-from nars.records import Ledger, Origin
+from nars.records import Ledger, Origin, Record
 from nars.reporting.facts.sections import sections_of
 from nars.reporting.facts.trust import trust_sentences
 from nars.settings import SearchSettings, TrainSettings
@@ -145,6 +147,43 @@ def test_an_answer_is_known_until_the_ledger_grows(tmp_path, write_ledger, recor
         assert known_answer(settings_of(tmp_path, f"records={ledger}", other)) is None
     Ledger(ledger).append(records[12])
     assert known_answer(settings) is None
+
+
+class Growing(Search):
+    """A search to whose ledger another one adds a record while it works."""
+
+    record: ClassVar[Record]
+
+    def recalled(self, history):
+        Ledger(self.problem.folder / "records.jsonl").append(self.record)
+        super().recalled(history)
+
+
+def test_an_answer_is_that_of_the_records_it_was_made_from(tmp_path, write_ledger, records_of):
+    """Once the ledger has grown, also while the answer was made, it is not known, and nothing looks unfinished."""
+    *records, Growing.record = records_of(13)
+    settings = settings_of(tmp_path, f"records={write_ledger(*records)}")
+    Growing(settings=settings, console=Console(file=io.StringIO())).run()
+    assert known_answer(settings) is None
+    [folder] = tmp_path.glob("cluster/answers/*")
+    assert {file.name for file in folder.iterdir()} == {"search.yaml", *(f"best-{rank}.yaml" for rank in range(1, 6))}
+
+
+def test_the_predictor_is_shown_between_the_costs_of_the_records(tmp_path, write_ledger, records_of, tiny_joint):
+    """Costs are those that this search counts, whatever the records say."""
+    ledger = write_ledger(*records_of(6))
+    settings = settings_of(tmp_path, f"records={ledger}")
+    problem = Search(settings=settings, console=None).problem
+    method = RecordedMethod(settings, problem, watch=None)
+    points, prices = method._pool()
+    macs = problem.price(tiny_joint.sample(6, 0))[:, 0]
+    [only] = method._history(np.zeros(6)).rounds
+    assert [record.costs["macs"] for record in only.records] == macs.tolist()
+    sampled = problem.price(tiny_joint.sample(500, 0))[:, 0]
+    assert (prices == problem.price(points)).all()
+    assert (prices[:, 0].min(), prices[:, 0].max()) == (macs.min(), macs.max())
+    assert sampled.max() > macs.max()
+    assert len(points) > 100
 
 
 def test_a_ledger_of_an_earlier_version_answers_in_a_process_that_cannot_train(tmp_path):
