@@ -62,10 +62,10 @@ def training_identity(data: ImageData, protocol: ProtocolSettings, trainer: Trai
 def origin_of(
     data: ImageData, settings: DataSettings, *, search_space: str | None = None, recipe_space: str | None = None
 ) -> Origin:
-    """Part of a record: the data under the name of its settings, with that of its folder."""
-    folder = "" if settings.name == "digits" else f" {Path(settings.root).resolve().name}"
+    """Part of a record: the data under the name of its settings, with that of its folder if it lies in one."""
+    root = getattr(settings, "root", None)
     return Origin(
-        data=f"{settings.name}{folder}",
+        data=settings.name if root is None else f"{settings.name} {Path(root).resolve().name}",
         classes=data.num_classes,
         search_space=search_space,
         recipe_space=recipe_space,

@@ -10,9 +10,10 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from nars.data import open_data
 from nars.errors import UserError
 from nars.networks.architectures import image_size
-from nars.settings import DigitsSettings, ProtocolSettings, Recipe, TrainerSettings
+from nars.records import Origin
+from nars.settings import DigitsSettings, FolderSettings, ProtocolSettings, Recipe, Settings, TrainerSettings
 from nars.spaces.architecture import Architecture
-from nars.training.job import training_identity
+from nars.training.job import origin_of, training_identity
 from nars.training.single.optimization import base_lr, lr_factor
 from nars.training.single.processes import Part
 from nars.training.single.run import _loaders, _trainer, run_training
@@ -187,6 +188,20 @@ def test_what_decides_a_training_is_in_its_identity_and_the_epochs_are_not():
     assert identity() != identity(data=other)
     for key, value in {"batch_size": 32, "lr_decay": 0.9, "image_scale": 0.5, "augmentation": "none"}.items():
         assert identity() != identity(protocol=protocol.model_copy(update={key: value}))
+
+
+def test_the_origin_names_the_data_and_the_folder_that_it_lies_in(tmp_path, monkeypatch):
+    class Noise(Settings):
+        name: str = "noise"
+
+    data = open_data(DigitsSettings(name="digits"))
+    for settings in (DigitsSettings(name="digits"), Noise()):
+        assert origin_of(data, settings) == Origin(data=settings.name, classes=10)
+    (tmp_path / "pets").mkdir()
+    monkeypatch.chdir(tmp_path / "pets")
+    for root in (".", str(tmp_path / "pets"), "../pets/"):
+        origin = origin_of(data, FolderSettings(name="folder", root=root), search_space="a", recipe_space="b")
+        assert origin == Origin(data="folder pets", classes=10, search_space="a", recipe_space="b")
 
 
 def test_half_precision_on_a_cpu_is_refused_before_anything_is_trained(make_job, tmp_path):
