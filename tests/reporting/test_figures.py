@@ -50,6 +50,10 @@ def test_the_front_of_a_sweep_lies_over_the_axis_of_its_searches(tiny_maker, tmp
     [pairs] = [trace for trace in figures["sweep"]["data"] if trace["name"] == "best pair"]
     assert pairs["x"] == [row.best.costs[axis] for row in sweep.rows]
     assert sweep.costs == ["macs", "params"]
+    before, _, folded = page.partition('<details class="pairs">')
+    assert before.count("<table") == 1
+    assert "copy command" in folded.partition("</details>")[0]
+    assert "Searches compared" not in page
     figure = front_of_searches(sweep)  # without the page, of the cost that stands for others
     assert figure.layout.xaxis.title.text == "MACs"
 
@@ -138,3 +142,14 @@ def test_architectures_have_axes_in_the_parallel_coordinates(finished):
         if key in ("width", "depth"):
             assert list(axis.values) == [values[key] for values in given]
     assert len(axes) == 6 - ("resolution" in {axis.label for axis in lines.dimensions})
+
+
+def test_ticks_of_a_narrow_front_do_not_read_the_same(tiny_maker):
+    maker = tiny_maker("strategy.rounds=1", "strategy.batch=4")
+    result = maker.answer(maker.run_rounds()).result
+    cost = result.costs["macs"]
+    outcomes = [Outcome(number=i, overrides=(f"x={i}",), result=result) for i in range(2)]
+    assert front_of_searches(sweep_of(outcomes)).layout.xaxis.range == (0.8 * cost, 1.2 * cost)
+    far = result.model_copy(update={"costs": {**result.costs, "macs": 3 * cost}})
+    outcomes.append(Outcome(number=2, overrides=("x=2",), result=far))
+    assert front_of_searches(sweep_of(outcomes)).layout.xaxis.range is None

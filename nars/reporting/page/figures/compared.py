@@ -11,6 +11,7 @@ from nars.reporting.facts.sweeps import Sweep
 from nars.reporting.page.escape import escaped
 from nars.reporting.page.figures.style import ANSWER, GREY, ROUND_COLORS, blank, color_of
 
+MOST_NAMED = 16  # lines in a legend; of more, a line says its name where it is pointed at
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -21,6 +22,7 @@ def front_of_searches(sweep: Sweep) -> go.Figure:
     line = {"color": GREY, "width": 2, "shape": "hv", "dash": "dot"}
     figure.add_scatter(x=[m for m, _ in front], y=[a for _, a in front], mode="lines", name="front", line=line)
     above, below = [row.bar[1] - row.accuracy for row in sweep.rows], [row.accuracy - row.bar[0] for row in sweep.rows]
+    shown = [row.best.costs[axis.name] for row in sweep.rows if axis.name in row.best.costs]
     figure.add_scatter(
         x=[row.best.costs.get(axis.name) for row in sweep.rows],
         y=[row.accuracy for row in sweep.rows],
@@ -31,9 +33,16 @@ def front_of_searches(sweep: Sweep) -> go.Figure:
         text=[f"{escaped(row.name)}<br>{escaped(recipe_line(row.best.recipe))}" for row in sweep.rows],
         hovertemplate=f"{sweep.accuracy} %{{y:.3f}}<br>%{{x:.4s}} {axis.label}<br>%{{text}}<extra></extra>",
     )
-    figure.update_xaxes(title=axis.label, tickformat="~s")
+    figure.update_xaxes(title=axis.label, tickformat=".3~s", nticks=6, range=_wide(shown))
     figure.update_yaxes(title=f"{sweep.accuracy} accuracy")
     return figure
+
+
+def _wide(values: Sequence[float]) -> list[float] | None:
+    """A range for values that lie so close together that their ticks would read the same; None for others."""
+    if not values or max(values) > 1.1 * min(values):
+        return None
+    return [0.8 * min(values), 1.2 * max(values)]
 
 
 def best_so_far(courses: Sequence[Course]) -> go.Figure | None:
@@ -41,7 +50,8 @@ def best_so_far(courses: Sequence[Course]) -> go.Figure | None:
     lines = [course for course in courses if course.incumbent is not None]
     if not lines:
         return None
-    figure = blank(340 + 22 * len(lines), showlegend=len(courses) > 1)
+    legend = 1 < len(courses) <= MOST_NAMED
+    figure = blank(360 + 22 * len(lines) * legend, showlegend=legend)
     for i, course in enumerate(lines):
         name = escaped(course.name)
         dash = DASHES[i // len(ROUND_COLORS) % len(DASHES)]
