@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nars.candidates import load_architecture
-from nars.commands.train import evaluate_weights, train_candidate
+from nars.commands.train import SECONDS_BETWEEN_LINES, _EpochLines, evaluate_weights, train_candidate
 from nars.configuration import settings_from
 from nars.data import open_data
 from nars.errors import UserError
@@ -505,3 +505,16 @@ def test_two_processes_train_as_one(tmp_path):
     assert mine.accuracies == pytest.approx(theirs.accuracies, abs=1.5 / 360)
     assert card_of(two.parent)["top1"] == pytest.approx(max(mine.accuracies))  # every image seen once, by one process
     assert mine.training["devices"] == 2
+
+
+def test_within_a_long_epoch_a_line_now_and_then_says_how_far_it_is():
+    output = io.StringIO()
+    lines = _EpochLines(Console(file=output, width=100), 3)
+    lines.step(2, 4, 1000, 33.3)
+    assert not output.getvalue()
+    for step in (5, 6):
+        lines.said -= SECONDS_BETWEEN_LINES
+        lines.step(2, step, 1000, 33.3)
+        lines.step(2, step, 1000, 33.3)
+    shown = [f"  epoch 2/3: step {step} of 1,000, 33 images a second" for step in (5, 6)]
+    assert output.getvalue().splitlines() == shown

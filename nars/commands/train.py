@@ -43,6 +43,8 @@ from nars.training.weights.card import WEIGHTS, make_card, read_card, remove_car
 from nars.training.weights.files import load_weights
 from nars.wandb_run import WandbRun
 
+SECONDS_BETWEEN_LINES = 30.0
+
 
 def train_candidate(settings: TrainSettings, console: Console) -> Path:
     """Train, or go on; returns the folder with the best weights and their card."""
@@ -97,7 +99,7 @@ def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: 
         remove_checkpoint(job.folder)
     with open_loggers(job) as loggers, _gpu_memory_said(), limited_threads(job.trainer.devices):
         notices.say_problem()
-        record, _ = run_training(job, on_epoch=lines, best_weights=best, loggers=loggers)
+        record, _ = run_training(job, on_epoch=lines, on_step=lines.step, best_weights=best, loggers=loggers)
         if record.status == "finished":
             card = make_card(job, record, data, best)
             remove_card(weights)
@@ -211,18 +213,29 @@ def _data_to_measure(settings: TrainSettings, *, trained_on: str | None) -> Imag
 
 
 class _EpochLines:
-    """A line per epoch that is trained now."""
+    """A line per epoch that is trained now, and within long ones a line now and then."""
 
     def __init__(self, console: Console, epochs: int):
         self.console = console
         self.epochs = epochs
         self.begun = False
+        self.said = time.monotonic()
 
     def __call__(self, epoch: int, accuracy: float) -> None:
         if not self.begun and epoch > 1:
             self.console.print(f"  gone on after epoch {epoch - 1}")
         self.begun = True
         self.console.print(f"  epoch {epoch}/{self.epochs}: accuracy {accuracy:.4f}")
+        self.said = time.monotonic()
+
+    def step(self, epoch: int, step: int, steps: int, images_per_second: float) -> None:
+        """Within an epoch."""
+        if time.monotonic() - self.said < SECONDS_BETWEEN_LINES:
+            return
+        self.said = time.monotonic()
+        self.console.print(
+            f"  epoch {epoch}/{self.epochs}: step {step:,} of {steps:,}, {images_per_second:.0f} images a second"
+        )
 
 
 def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJob:

@@ -1,6 +1,7 @@
-"""How far a training is, for all who look: a line per epoch."""
+"""How far a training is, for all who look: a line per epoch, and steps within one."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,22 @@ class EpochLog(pl.Callback):
                 file.write(_epoch_line(epoch, accuracy))
             if self.on_epoch is not None:
                 self.on_epoch(epoch, accuracy)
+
+
+class StepLog(pl.Callback):
+    """Tells `on_step` of every step: the number of the epoch (1 = first) and of the step, how many steps it has, and
+    images per second of this epoch so far."""
+
+    def __init__(self, on_step: Callable[[int, int, int, float], None], *, batch_size: int):
+        self.on_step = on_step
+        self.batch_size = batch_size
+
+    def on_train_epoch_start(self, trainer, module) -> None:
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        step, seconds = batch_idx + 1, max(time.monotonic() - self.started, 1e-9)
+        self.on_step(trainer.current_epoch + 1, step, module.steps_per_epoch, step * self.batch_size / seconds)
 
 
 def _epoch_line(epoch: int, accuracy: float) -> str:

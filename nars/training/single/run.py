@@ -25,7 +25,7 @@ from nars.training.devices import check_precision, device_of
 from nars.training.job import TeacherJob, TrainingJob, checkpoint_path
 from nars.training.single.checkpoint import AtomicCheckpointIO, BestWeights, EpochCheckpoint, find_checkpoint
 from nars.training.single.environment import without_launchers
-from nars.training.single.epoch_log import EpochLog
+from nars.training.single.epoch_log import EpochLog, StepLog
 from nars.training.single.loggers import log_record
 from nars.training.single.module import CandidateModule, Teacher
 from nars.training.single.processes import OurProcesses, Part, StopsAtOnce, first_of, the_others
@@ -36,6 +36,7 @@ def run_training(
     job: TrainingJob,
     on_epoch: Callable[[int, float], None] | None = None,
     *,
+    on_step: Callable[[int, int, int, float], None] | None = None,
     best_weights: Path | None = None,
     loggers: Sequence[Logger] = (),
 ) -> tuple[Record, CandidateModule]:
@@ -43,12 +44,14 @@ def run_training(
 
     A training of the same job that was killed goes on after its last checkpoint; that of this one stays, so that
     nothing is lost before the record is kept: then call `forget_state`. `on_epoch` is told the number (1 = first) and
-    accuracy of each epoch that is trained now; `best_weights` is where the weights of the best epoch are kept;
-    `loggers` are those of `open_loggers`.
+    accuracy of each epoch that is trained now, `on_step` what `StepLog` says of each step; `best_weights` is where the
+    weights of the best epoch are kept; `loggers` are those of `open_loggers`.
     Runs in the calling process; with several devices this starts others, which end with it.
     Deterministic on a CPU: the same job gives the same accuracies to the bit, however often it was interrupted.
     """
     extra = [EpochLog(Path(job.folder), on_epoch)]
+    if on_step is not None:
+        extra.append(StepLog(on_step, batch_size=job.protocol.batch_size))
     if best_weights is not None:
         extra.append(BestWeights(best_weights))
     module, seconds = _train(job, first_of(job.trainer.devices), extra, loggers)

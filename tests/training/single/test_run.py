@@ -1,6 +1,7 @@
 """One training: it learns, it is decided by its job, and its record says what happened."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -131,6 +132,15 @@ def test_the_rate_follows_the_schedule_step_by_step(make_job, tmp_path):
     for group in module.trainer.optimizers[0].param_groups:
         assert group["lr"] == pytest.approx(expected)
     assert module.trainer.global_step == 12
+
+
+def test_every_step_of_an_epoch_is_told(make_job, tmp_path):
+    told, started = [], time.monotonic()
+    job = make_job(tmp_path, epochs=2, protocol={"steps_per_epoch": 3})
+    run_training(job, on_step=lambda *step: told.append(step))
+    assert [step[:3] for step in told] == [(epoch, step, 3) for epoch in (1, 2) for step in (1, 2, 3)]
+    least = job.protocol.batch_size / (time.monotonic() - started)
+    assert all(images_per_second > least for *_, images_per_second in told)
 
 
 def test_an_epoch_is_no_longer_than_the_images_last(make_job, tmp_path):
