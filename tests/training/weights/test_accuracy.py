@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from nars.data import open_data
 from nars.errors import UserError
-from nars.training.weights.accuracy import Accuracy, measure_accuracy, outputs_of_classes
+from nars.settings import DigitsSettings, TrainerSettings
+from nars.training.weights.accuracy import Accuracy, measure_accuracy, outputs_of_classes, validation_accuracy
 
 HERE = {"normalise": nn.Identity(), "accelerator": "cpu"}
 
@@ -50,6 +52,19 @@ def test_networks_are_measured_in_the_precision_of_trainings():
         assert accuracy.top1 == 1 / 4
     with pytest.raises(UserError, match="16-mixed needs a GPU"):
         measure_accuracy(Ranks(3), batches([0, 1, 2, 2]), outputs=range(3), precision="16-mixed", **HERE)
+
+
+def test_the_validation_images_are_measured_by_the_means_of_the_trainer(monkeypatch):
+    data = open_data(DigitsSettings(name="digits"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # and is not used when the CPU is asked for
+    for precision, dtype in (("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)):
+        trainer, network = TrainerSettings(accelerator="cpu", precision=precision), Listens(10)
+        means = {"image_size": 32, "batch_size": 200, "outputs": range(10), "trainer": trainer}
+        accuracy = validation_accuracy(data, network, **means)
+        assert network.computed == dtype
+        zeros = sum(int((labels == 0).sum()) for _, labels in data.val_loader(image_size=32, batch_size=400))
+        assert accuracy.images == data.val_size
+        assert accuracy.top1 == zeros / data.val_size
 
 
 def test_classes_go_by_name():
