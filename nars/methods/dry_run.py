@@ -21,7 +21,7 @@ from nars.training.single.run import run_training
 from nars.training.trainer import CandidateTrainer
 
 WARM_UP, STEPS = 3, 10  # optimizer steps before the clock starts, and until it stops
-SMALL_BATCH = (16, 64)  # images in a batch at most, on a CPU and on a GPU
+SMALL_BATCH = (8, 64)  # images in a batch at most, on a CPU and on a GPU
 BACKWARD = 3  # an image costs so many times as much to train on as to validate with
 
 

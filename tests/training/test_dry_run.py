@@ -114,7 +114,7 @@ def test_what_cannot_be_measured_is_listed_all_the_same(trainer, error):
 
 def test_a_measurement_takes_a_small_batch(make_job, tmp_path):
     job = make_job(tmp_path, protocol={"batch_size": 2048}, trainer={"accelerator": "cpu"})
-    assert _short(job, str(tmp_path)).protocol == job.protocol.model_copy(update={"batch_size": 16})
+    assert _short(job, str(tmp_path)).protocol == job.protocol.model_copy(update={"batch_size": 8})
     few = make_job(tmp_path, protocol={"batch_size": 4})
     assert _short(few, str(tmp_path)).protocol == few.protocol
 
@@ -130,7 +130,7 @@ def test_a_known_round_is_handed_out(trainer):
 def test_the_time_of_an_image_is_measured(make_job, tmp_path):
     started = time.monotonic()
     seconds = seconds_per_image(make_job(tmp_path, protocol={"steps_per_epoch": 2}))
-    assert 0 < seconds * 16 * (STEPS - WARM_UP) <= time.monotonic() - started
+    assert 0 < seconds * 8 * (STEPS - WARM_UP) <= time.monotonic() - started
     assert not list(tmp_path.iterdir())
     with pytest.raises(RuntimeError, match="the training ended after"):
         seconds_per_image(make_job(tmp_path, recipe={"lr": 1e30}))

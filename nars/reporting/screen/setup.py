@@ -128,7 +128,9 @@ def _confirm(confirm: ConfirmSettings) -> str:
 def _executor(executor: ExecutorSettings) -> str:
     if executor.name == "ray":
         return f"Ray at {executor.address or 'this machine'}"
-    return "one worker per GPU or core" if executor.workers is None else f"{executor.workers} workers"
+    if executor.workers is None:
+        return "one worker per GPU or core"
+    return f"{executor.workers} workers" if executor.workers > 1 else "one worker"
 
 
 def _trainer(trainer: TrainerSettings) -> str:
