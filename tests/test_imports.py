@@ -51,15 +51,16 @@ WITH_HYDRA = {"advice", "overrides", "configuration", "sweep"}
 ALLOWED["commands"] = set(ALLOWED) - WITH_HYDRA
 
 
-def imported(node: ast.AST) -> set[str]:
-    """Full names of the modules imported under a node, those for type checkers alone left out."""
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+def imported(node: ast.AST, *, for_types: bool = False) -> set[str]:
+    """Full names of the modules imported under a node; those for type checkers alone only if asked for."""
+    types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    if types and not for_types:
         return set()
     if isinstance(node, ast.Import):
         return {alias.name for alias in node.names}
     if isinstance(node, ast.ImportFrom):
         return {f"{node.module}.{alias.name}" for alias in node.names}
-    return set().union(*(imported(child) for child in ast.iter_child_nodes(node)))
+    return set().union(*(imported(child, for_types=for_types) for child in ast.iter_child_nodes(node)))
 
 
 def room_of(file: str) -> str:
@@ -71,12 +72,13 @@ def room_of(file: str) -> str:
 FILES = {str(path.relative_to(ROOT / "nars")): path for path in sorted((ROOT / "nars").rglob("*.py"))}
 MODULES = {file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in FILES}
 IMPORTS = {file: imported(ast.parse(path.read_text())) for file, path in FILES.items()}
+FOR_TYPES = {file: imported(ast.parse(path.read_text()), for_types=True) for file, path in FILES.items()}
 
 
-def files_imported(file: str) -> set[str]:
+def files_imported(file: str, imports: dict[str, set[str]] = IMPORTS) -> set[str]:
     """The files of nars/ that a file imports, inside functions too."""
     found = set()
-    for name in IMPORTS[file]:
+    for name in imports[file]:
         parts = name.split(".")[1:] if name.startswith("nars.") else []
         if parts:
             module = next((m for m in (".".join(parts), ".".join(parts[:-1])) if m in MODULES), None)
@@ -102,7 +104,7 @@ def test_lightning_is_imported_in_one_room():
 
 def test_no_files_import_each_other_in_a_circle():
     below: dict[str, set[str]] = {}
-    left = {file: files_imported(file) for file in FILES}
+    left = {file: files_imported(file, FOR_TYPES) for file in FILES}
     while ready := [file for file, needs in left.items() if needs <= below.keys()]:
         for file in ready:
             below[file] = left.pop(file)

@@ -10,7 +10,6 @@ from nars.networks.build import build_network
 from nars.networks.timm_models import TimmArchitecture, build_timm_network, measured_costs
 from nars.settings import ProtocolSettings, Recipe
 from nars.spaces.architecture import MIN_IMAGE_SIZE, Architecture
-from nars.spaces.table import ArchitectureTable
 
 
 def architecture_of(values: Mapping, *, where: str = "architecture") -> Architecture | TimmArchitecture:
@@ -35,7 +34,7 @@ def costs_of(architecture: Architecture | TimmArchitecture, *, num_classes: int)
         network = build_timm_network(architecture, num_classes=num_classes)
         measured = measured_costs(network, architecture.resolution)
         return {name: measured[name] for name in LIMITED if name in measured}
-    values = table_costs(ArchitectureTable.of(architecture), LIMITED, num_classes=num_classes)[0]
+    values = table_costs(architecture.table, LIMITED, num_classes=num_classes)[0]
     return by_name(LIMITED, values)
 
 

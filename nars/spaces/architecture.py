@@ -31,7 +31,7 @@ from nars.spaces.blocks import STAGE_KEYS, AnyStage, Block, BlockStage, PlacedBl
 from nars.spaces.dimension import Dimension, choices_of
 from nars.spaces.kinds import BlockKinds
 from nars.spaces.space import Space
-from nars.spaces.table import BLOCK_KEYS, ArchitectureTable, Run, table_number
+from nars.spaces.table import BLOCK_KEYS, ArchitectureTable, Run, run_of, table_number
 
 MIN_IMAGE_SIZE = 32  # networks halve the side five times
 LONG = (BlockStage, BlockStageSettings)  # stages given block by block
@@ -65,6 +65,16 @@ class Architecture(Settings):
         """Side in pixels of the images of a training: resolution times `scale`, at least `MIN_IMAGE_SIZE` and what the
         network takes."""
         return max(MIN_IMAGE_SIZE, self.smallest_image, round(self.resolution * scale))
+
+    @property
+    def table(self) -> ArchitectureTable:
+        """The architecture as a table of one row, each block a run of its own."""
+        return ArchitectureTable(
+            resolution=np.array([self.resolution], dtype=np.float64),
+            stem_width=np.array([self.stem_width], dtype=np.float64),
+            runs=tuple(run_of(block) for stage in self.placed_blocks for block in stage),
+            head=self.head,
+        )
 
     @property
     def smallest_image(self) -> int:

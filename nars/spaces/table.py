@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import numpy as np
 
 from nars.settings import ConvHeadSettings, HeadSettings, Squeeze
 from nars.spaces.blocks import PlacedBlock
-
-if TYPE_CHECKING:
-    from nars.spaces.architecture import Architecture
 
 BLOCK_KEYS = ("width", "kernel", "expansion", "groups", "se", "skip")
 NO_SQUEEZE, SQUEEZE_INPUT, SQUEEZE_EXPANDED = range(len(get_args(Squeeze)))
@@ -48,17 +45,6 @@ class ArchitectureTable:
     runs: tuple[Run, ...]
     head: HeadSettings | ConvHeadSettings
 
-    @classmethod
-    def of(cls, architecture: "Architecture") -> "ArchitectureTable":
-        """The one-row table of `architecture`, each block a run of its own."""
-        runs = tuple(_run_of(block) for stage in architecture.placed_blocks for block in stage)
-        return cls(
-            resolution=np.array([architecture.resolution], dtype=np.float64),
-            stem_width=np.array([architecture.stem_width], dtype=np.float64),
-            runs=runs,
-            head=architecture.head,
-        )
-
     @cached_property
     def sides(self) -> list[np.ndarray]:
         """Side in pixels of the maps that enter each run, and of those that leave the last; (n,) or (1,) each."""
@@ -69,7 +55,8 @@ class ArchitectureTable:
         return sides
 
 
-def _run_of(placed: PlacedBlock) -> Run:
+def run_of(placed: PlacedBlock) -> Run:
+    """The run of one block of one architecture."""
     numbers = {key: np.array([table_number(key, getattr(placed.block, key))]) for key in BLOCK_KEYS}
     return Run(count=np.ones(1), **numbers, stride=placed.stride, padding=placed.padding, rounding=placed.rounding)
 

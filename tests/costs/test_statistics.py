@@ -16,7 +16,6 @@ from nars.costs.table import COSTS
 from nars.networks.build import build_network
 from nars.settings import ArchitectureSpaceSettings, parse
 from nars.spaces.architecture import Architecture, ArchitectureSpace
-from nars.spaces.table import ArchitectureTable
 
 NAMES = ("macs", "params", "weights", "released_macs", "activations")
 PAIR = ("macs", "params")
@@ -80,7 +79,7 @@ def check_against_built(counted, space: ArchitectureSpace, points: np.ndarray, n
             network = build_network(architecture, num_classes=num_classes)
         built = counted(network, architecture.resolution)
         assert dict(zip(NAMES, price.tolist(), strict=True)) == built, architecture
-        table = ArchitectureTable.of(architecture)
+        table = architecture.table
         assert table_costs(table, NAMES, num_classes=num_classes)[0].tolist() == price.tolist()
 
 
@@ -126,7 +125,7 @@ def test_a_skip_costs_a_convolution_where_it_changes_the_shape(counted, stride, 
     stages = [{"stride": stride, "blocks": [{"skip": True, "width": width}]}]
     values = {"resolution": 32, "stem_width": 8, "stages": stages, "head": {"conv": 4}}
     architecture = Architecture.from_dict(values)
-    priced = table_costs(ArchitectureTable.of(architecture), NAMES, num_classes=2)[0]
+    priced = table_costs(architecture.table, NAMES, num_classes=2)[0]
     side = 16 // stride
     others = {"weights": 27 * 8 + width * 4 + 4 * 2, "macs": 27 * 8 * 16**2 + width * 4 * side**2 + 4 * 2}
     assert priced[NAMES.index("weights")] == others["weights"] + weights
@@ -139,13 +138,13 @@ def test_a_skip_costs_a_convolution_where_it_changes_the_shape(counted, stride, 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_cost_what_was_published(conf, name):
     architecture = Architecture.from_dict(conf("candidates", name)["architecture"])
-    table = ArchitectureTable.of(architecture)
+    table = architecture.table
     assert tuple(table_costs(table, ("released_macs", "weights"), num_classes=1000)[0]) == PUBLISHED[name]
 
 
 def test_multiply_adds_of_b_without_pooling(conf):
     """design.md section 4."""
-    table = ArchitectureTable.of(Architecture.from_dict(conf("candidates", "fbnetv3_b")["architecture"]))
+    table = Architecture.from_dict(conf("candidates", "fbnetv3_b")["architecture"]).table
     assert table_costs(table, ("macs",), num_classes=1000)[0, 0] == 460_150_000
 
 
@@ -155,7 +154,7 @@ def test_published_networks_cost_what_is_built(counted, conf, name):
     architecture = Architecture.from_dict(conf("candidates", name)["architecture"])
     with torch.device("meta"):
         network = build_network(architecture, num_classes=1000)
-    price = table_costs(ArchitectureTable.of(architecture), NAMES, num_classes=1000)[0]
+    price = table_costs(architecture.table, NAMES, num_classes=1000)[0]
     assert dict(zip(NAMES, price.tolist(), strict=True)) == counted(network, architecture.resolution)
 
 

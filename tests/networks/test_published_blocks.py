@@ -9,7 +9,6 @@ from torch import nn
 from nars.costs.statistics import table_costs
 from nars.networks.build import build_network
 from nars.spaces.architecture import Architecture
-from nars.spaces.table import ArchitectureTable
 
 # Multiply-adds in the authors' count and weights, in units: the released numbers, of FBNetV1 the digits that are
 # printed; of S8 and iPhoneX the weights that their layers have, which round to the paper's 4.43 M and 4.47 M.
@@ -43,7 +42,7 @@ def test_published_networks_cost_what_was_published(architecture_of, counted, na
     """As priced and as built."""
     architecture = architecture_of(name)
     names = ("released_macs", "weights", "macs", "params", "activations")
-    priced = dict(zip(names, table_costs(ArchitectureTable.of(architecture), names, num_classes=1000)[0], strict=True))
+    priced = dict(zip(names, table_costs(architecture.table, names, num_classes=1000)[0], strict=True))
     macs, weights = PUBLISHED[name]
     assert priced["weights"] == weights
     if macs is None:

@@ -10,7 +10,7 @@ from nars.errors import UserError
 from nars.files import content_key
 from nars.settings import ArchitectureSpaceSettings, parse
 from nars.spaces.architecture import Architecture, ArchitectureSpace
-from nars.spaces.table import BLOCK_KEYS, ArchitectureTable, table_number
+from nars.spaces.table import BLOCK_KEYS, table_number
 
 
 def edited(values: dict, path: str, value) -> dict:
@@ -138,7 +138,7 @@ def check_table(space: ArchitectureSpace, points: np.ndarray) -> None:
         assert np.broadcast_to(table.resolution, len(points))[i] == architecture.resolution
         assert np.broadcast_to(table.stem_width, len(points))[i] == architecture.stem_width
         assert table.head == architecture.head
-        row = ArchitectureTable.of(architecture)
+        row = architecture.table
         assert [np.broadcast_to(sides, len(points))[i] for sides in (table.sides[0], table.sides[-1])] == [
             row.sides[0],
             row.sides[-1],

@@ -63,6 +63,42 @@ def html_of(
     studies = list(dict.fromkeys(str(section.study.folder) for section in sections))
     figures |= {} if (lines := best_so_far(courses)) is None else {"courses": lines}
     figures |= {f"{name}-{i}": f for i, section in enumerate(sections) for name, f in figures_of(section).items()}
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            title=title or _title(studies),
+            studies=studies,
+            csv=candidates_csv(sections),
+            written=datetime.now().astimezone() if live else None,
+            courses=courses,
+            limited_beside=limited_beside,
+            sections=sections,
+            damaged=list(dict.fromkeys(line for section in sections for line in section.study.damaged)),
+            sweep=sweep,
+            labels={name: cost.label for name, cost in COSTS.items()},
+            known=known,
+            answers=[
+                row for section in sections for run in section.runs for row in answer_rows(run, section, sections)
+            ],
+            runs=[run for section in sections for run in section.runs],
+            headline=headline,
+            measured_words=measured_words,
+            predicted_words=predicted_words,
+            trust=trust_sentences,
+            predictions=prediction_sentences,
+            outside=outside_sentence,
+            strip_of=strip_of,
+            strip_height=HEIGHT,
+            figures=figures,
+            figures_json=_json(figures),
+            plotly=Markup(get_plotlyjs()),
+        )
+    )
+
+
+def _environment() -> Environment:
+    """Where templates lie, and what they may call."""
     environment = Environment(
         loader=PackageLoader("nars.reporting.page", "templates"),
         autoescape=True,
@@ -79,32 +115,7 @@ def html_of(
         "recipe_line": recipe_line,
         "settings": lambda settings: yaml.safe_dump(settings, sort_keys=False),
     }
-    return environment.get_template("report.html.jinja").render(
-        title=title or _title(studies),
-        studies=studies,
-        csv=candidates_csv(sections),
-        written=datetime.now().astimezone() if live else None,
-        courses=courses,
-        limited_beside=limited_beside,
-        sections=sections,
-        damaged=list(dict.fromkeys(line for section in sections for line in section.study.damaged)),
-        sweep=sweep,
-        labels={name: cost.label for name, cost in COSTS.items()},
-        known=known,
-        answers=[row for section in sections for run in section.runs for row in answer_rows(run, section, sections)],
-        runs=[run for section in sections for run in section.runs],
-        headline=headline,
-        measured_words=measured_words,
-        predicted_words=predicted_words,
-        trust=trust_sentences,
-        predictions=prediction_sentences,
-        outside=outside_sentence,
-        strip_of=strip_of,
-        strip_height=HEIGHT,
-        figures=figures,
-        figures_json=_json(figures),
-        plotly=Markup(get_plotlyjs()),
-    )
+    return environment
 
 
 def _title(studies: Sequence[str]) -> str:
