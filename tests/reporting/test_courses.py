@@ -9,7 +9,9 @@ from nars.reporting.facts.sections import sections_of
 from nars.reporting.page.figures.compared import best_so_far
 from nars.reporting.page.figures.curves import learning_curves
 from nars.reporting.page.report import write_report
+from nars.settings import parse
 from nars.study.folder import read_study
+from nars.study.summary import SearchSummary
 
 SMALL = ("strategy.rounds=1", "strategy.batch=30")
 
@@ -45,6 +47,24 @@ def test_the_best_is_of_finished_trainings_within_the_limit(tiny_maker):
     assert course.best[-1] < better.accuracy_at(history.epoch)
     assert course.best[course.reached - 1] == best
     assert course.reached == 1 or course.best[course.reached - 2] != best
+
+
+def test_what_confirmed_the_answer_counts_after_the_rounds(tiny_maker):
+    maker = tiny_maker("strategy.rounds=2", "strategy.batch=4")
+    history = maker.run_rounds()
+    maker.answer(history)
+    study = read_study(maker.folder)
+    [section] = sections_of(study)
+    first, *later = [candidate for candidate in section.trained if candidate.record.status == "finished"]
+    best = max(later, key=section.accuracy)
+    without = replace(section, trained=tuple(c for c in section.trained if c != best))
+    pair = {"keys": (best.record.key, first.record.key, "lost"), "costs": {}, "accuracies": (0.5, 0.5, None)}
+    confirmation = {"epochs": 1, "pairs": [pair | {"predicted": 0.6, "trained_before": False}]}
+    summary = parse(SearchSummary, section.summary.model_dump(mode="json") | {"confirmation": confirmation})
+    [course] = courses_of([replace(without, runs=(replace(section.runs[0], summary=summary),))])
+    [before] = courses_of([without])
+    assert course.best[:-1] == before.best  # `first` is known from a round, and nothing is known of the lost one
+    assert course.best[-1] == max(section.accuracy(best), before.best[-1])
 
 
 def test_nothing_within_the_limit_is_no_line(tiny_maker):

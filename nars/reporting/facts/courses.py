@@ -59,8 +59,21 @@ def within(run: Run | None, trained: Sequence[Trained]) -> list[Trained]:
     return [candidate for candidate in trained if constraint.kept_by(candidate.record.costs)]
 
 
+def _confirmations(section: Section, run: Run | None) -> list[Trained]:
+    """The trainings that a run's confirmation added to those of its rounds, in order."""
+    known = {candidate.record.key for candidate in section.trained}
+    records = section.study.records
+    pairs = run.summary.confirmation.pairs if run is not None and run.summary.confirmation else ()
+    return [
+        Trained(record=records[key], round=0, predicted=pair.predicted)
+        for pair in pairs
+        for key in pair.keys
+        if key not in known and key in records and records[key].status != "failed"
+    ]
+
+
 def _course(section: Section, run: Run | None, *, limited: bool) -> Course:
-    trained = section.with_status("finished", "diverged")
+    trained = section.with_status("finished", "diverged") + _confirmations(section, run)
     kept = {candidate.record.key for candidate in within(run, trained) if candidate.record.status == "finished"}
     incumbent, best = None, []
     for candidate in trained:
