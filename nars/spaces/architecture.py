@@ -11,7 +11,7 @@ from itertools import count
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from nars.errors import UserError
 from nars.settings import (
@@ -45,6 +45,16 @@ class Architecture(Settings):
     stem_activation: Activation = later("hswish")
     stages: Annotated[tuple[AnyStage, ...], Field(min_length=1)]
     head: AnyHead
+
+    @model_validator(mode="after")
+    def _skips_fit(self):
+        for i, (first, *_) in enumerate(self.placed_blocks, start=1):
+            if first.padding is not None and first.keeps_shape and first.padding != (first.block.kernel or 1) // 2:
+                raise ValueError(
+                    f"stage{i}: first_padding {first.padding} changes the side of the map, past which its first block "
+                    "has a skip (stride 1, as many channels out as in); leave first_padding out"
+                )
+        return self
 
     @classmethod
     def from_dict(cls, values: Mapping, *, where: str = "architecture") -> "Architecture":

@@ -225,3 +225,15 @@ def test_spaces_that_share_a_key_with_another_stage_are_told_apart(conf):
     spaces = [ArchitectureSpace(parse(ArchitectureSpaceSettings, v)) for v in (values, other)]
     assert [d.name for d in spaces[0].dimensions] == [d.name for d in spaces[1].dimensions]
     assert spaces[0].specification != spaces[1].specification
+
+
+def test_a_padding_that_a_skip_cannot_pass_is_refused(conf):
+    values = conf("candidates", "fbnetv3_b")["architecture"]
+    stages = [dict(stage) for stage in values["stages"]]
+    stages[0] |= {"width": values["stem_width"], "first_padding": 0}  # stride 1, as many channels out as in
+    with pytest.raises(UserError, match=r"stage1: first_padding 0 changes the side of the map"):
+        Architecture.from_dict(values | {"stages": stages})
+    stages[0]["first_padding"] = 1  # kernel 3: what it would be anyway
+    assert Architecture.from_dict(values | {"stages": stages}).stages[0].first_padding == 1
+    stages[0] |= {"width": 24, "first_padding": 0}  # no skip
+    assert Architecture.from_dict(values | {"stages": stages}).stages[0].first_padding == 0
