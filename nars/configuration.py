@@ -127,10 +127,9 @@ def user_errors() -> Iterator[None]:
             raise UserError(
                 f"{no_group[1]}: this script has no such group; its --help lists those that it has"
             ) from None
-        no_key = re.match(r"Could not override '([\w.]+)'", str(error))
         words = "; ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip())
-        if no_key and _unknown_key(error) is None:
-            raise UserError(f"{no_key[1]}: this script has no such key; --cfg job lists those that it has") from None
+        if no_key := re.match(r"Could not override '([\w.]+)'", words):
+            words = f"{no_key[1]}: this script has no such key; --cfg job lists those that it has"
         raise UserError(_unknown_key(error) or words) from None
     except RuntimeError as error:
         unknown = str(error).partition("Unknown plugin class : ")[2]
