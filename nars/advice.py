@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 
 from nars.errors import UserError
 from nars.files import CONF
+from nars.options import options_of
 from nars.settings import Settings
 from nars.settings.keys import keys_of
 
@@ -27,11 +28,6 @@ def groups_of(settings_class: type[Settings]) -> list[str]:
     """The groups of a script, by name."""
     own = set(settings_class.model_fields) | ({"experiment"} if "strategy" in settings_class.model_fields else set())
     return sorted(group for group in own if (CONF / group).is_dir())
-
-
-def options_of(group: str) -> list[str]:
-    """The options of a group, by name."""
-    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
 
 
 def nearest_option(group: str, given: str) -> str | None:

@@ -16,10 +16,10 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, MissingMandatoryValue, OmegaConfBaseException
 
-from nars.advice import check_words, groups_of, nearest_option, options_of, with_short_numbers
+from nars.advice import check_words, groups_of, nearest_option, with_short_numbers
 from nars.costs.table import LIMITED
 from nars.errors import UserError, disk_error
-from nars.files import CONF
+from nars.options import options_of
 from nars.overrides import with_texts_quoted
 from nars.settings import (
     CostLimits,
@@ -195,7 +195,7 @@ def _keys_in(config: DictConfig, prefix: str = "") -> Iterator[str]:
 
 def _missing_option(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    options = error.options or sorted(file.stem for file in (CONF / group).glob("*.yaml"))  # Hydra names none of a list
+    options = error.options or options_of(group)  # Hydra names none of a list
     if not (group and options):
         return str(error).splitlines()[0]
     meant = nearest_option(group, option)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nars.costs.constraint import Constraint, check_reachable, extremes, priced
-from nars.costs.statistics import costs
+from nars.costs.joint import price
 from nars.costs.table import by_name
 from nars.data import ImageData, open_data
 from nars.errors import UserError
@@ -97,8 +97,7 @@ class Problem:
 
     def price(self, points: np.ndarray) -> np.ndarray:
         """`costs` float64 (n, k) of joint points (n, d)."""
-        architectures, _ = self.space.split(points)
-        return costs(self.space.architecture, architectures, self.costs, num_classes=self.num_classes)
+        return price(self.space, points, self.costs, num_classes=self.num_classes)
 
     def price_candidate(self, candidate: Candidate) -> dict[str, float]:
         """`costs` of one candidate of the space, by name."""

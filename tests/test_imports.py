@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LOW = {"costs/table", "errors", "files", "settings"}
+LOW = {"costs/table", "errors", "files", "options", "settings"}
 ONE_TRAINING = LOW | {"spaces", "costs", "networks", "candidates", "data", "records", "wandb_run"}
 FACTS = LOW | {"shell", "spaces", "costs", "records", "search", "study"}
 ALLOWED = {
     "costs/table": set(),
     "errors": set(),
     "files": {"errors"},
+    "options": {"errors", "files"},
     "leases": {"errors"},
     "json_lines": {"files", "leases"},
     "machine": set(),
@@ -48,7 +49,8 @@ ALLOWED["problem"] = LOW | {"spaces", "costs", "data", "search", "study"}
 ALLOWED["methods"] = ONE_TRAINING | {"leases", "problem", "study", "search", "predictor", "seeds", "training"}
 ALLOWED["methods"] |= {"training/single"}
 WITH_HYDRA = {"advice", "overrides", "configuration", "sweep"}
-ALLOWED["commands"] = set(ALLOWED) - WITH_HYDRA
+ALLOWED["api"] = FACTS | {"networks", "predictor", "problem", "reporting/facts", "training/weights"}
+ALLOWED["commands"] = set(ALLOWED) - WITH_HYDRA - {"api"}
 
 
 def imported(node: ast.AST, *, for_types: bool = False) -> set[str]:

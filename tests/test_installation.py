@@ -15,6 +15,7 @@ USE = """
 import sys
 from pathlib import Path
 import nars.configuration
+from nars.files import CONF
 from hydra import compose, initialize_config_dir
 from nars.candidates import load_candidate
 from nars.settings import SearchSettings
@@ -22,7 +23,7 @@ from nars.settings import SearchSettings
 installed = Path(sys.argv[1])
 assert Path(nars.__file__).is_relative_to(installed), nars.__file__
 assert load_candidate("fbnetv3_g").architecture["resolution"] == 320
-with initialize_config_dir(str(nars.configuration.CONF), version_base="1.3"):
+with initialize_config_dir(str(CONF), version_base="1.3"):
     nars.configuration.settings_from(compose("search", overrides=["experiment=smoke"]), SearchSettings)
 """
 

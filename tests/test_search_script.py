@@ -20,6 +20,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from rich.console import Console
 
+import nars
 from nars.commands.search import Search
 from nars.configuration import one_line_errors, settings_from
 from nars.errors import UserError
@@ -100,6 +101,10 @@ def test_ends_with_a_table_files_and_how_far_to_trust_them(finished):
     assert summary["slices"].keys() == summary["importance"].keys()
     assert f"Report: {runs / 'smoke/report.html'}" in output
     assert (runs / "smoke/report.html").stat().st_size < 6e6
+    study = nars.open_study(runs / "smoke")
+    points = study.space().locate_candidate(study.best().candidate)[None]
+    predicted = study.predictor().predict(study.space().encode(points))
+    assert round(float(predicted[0]), 6) == best[0]["predicted_accuracy"]
 
 
 @pytest.mark.timeout(900)

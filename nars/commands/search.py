@@ -1,5 +1,6 @@
 """What `search.py` does: a question is checked, a method answers it, and the answer is written and shown."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, MutableMapping
@@ -176,7 +177,9 @@ class Search:
             self.tracking.round(done, history)
 
     def _written(self, answer: Answer) -> Run:
-        summary = self._summary(answer.findings)
+        fit = answer.files.get("predictor")
+        named = {"predictor": os.path.relpath(fit, self.problem.folder)} if fit is not None else {}
+        summary = self._summary({**answer.findings, **named})
         pairs = self._pairs(answer)
         known = None if summary.work.trained else known_answer(self.settings)
         if known is not None and list(known.answers) == pairs:

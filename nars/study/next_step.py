@@ -9,6 +9,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from nars.files import CONF, NumberLoader
+from nars.options import options_of, stated
 from nars.settings import SearchSettings, TrainSettings
 from nars.shell import command, literal, override, word
 from nars.study.answers import Run
@@ -49,7 +50,7 @@ def differing(script: str, given: Mapping) -> list[str]:
 def _group_words(script: str, group: str, default: str, wanted: Mapping) -> Iterator[str]:
     """The option of a group that is nearest to what is wanted, unless it is the default, and what it leaves
     otherwise."""
-    others = sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem != default)
+    others = [option for option in options_of(group) if option != default]
     options = {option: _option(script, group, option) for option in (default, *others)}
 
     def distance(option: str) -> tuple[bool, int]:
@@ -78,19 +79,10 @@ class Option(NamedTuple):
 
 @cache
 def _option(script: str, group: str, option: str) -> Option:
-    stated = _stated(group, option)
+    values = stated(group, option)
     settings = TypeAdapter(SETTINGS[script].model_fields[group].annotation)
-    whole = settings.validate_json(json.dumps(stated)).model_dump(mode="json")
-    return Option(dict(_leaves(whole)), frozenset(dict(_leaves(stated))))
-
-
-def _stated(group: str, option: str) -> dict:
-    """What the file of an option says, with what it is based on."""
-    values, parts = _read(f"{group}/{option}.yaml") or {}, []
-    for base in values.get("defaults", ()):
-        if base != "_self_":
-            parts.append(_stated(group, base.removeprefix(f"/{group}/").partition("@")[0]))
-    return {key: value for part in [*parts, values] for key, value in part.items() if key != "defaults"}
+    whole = settings.validate_json(json.dumps(values)).model_dump(mode="json")
+    return Option(dict(_leaves(whole)), frozenset(dict(_leaves(values))))
 
 
 def _read(name: str) -> dict:

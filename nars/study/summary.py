@@ -127,7 +127,8 @@ class Slice(Summary):
 class SearchSummary(Summary):
     """All that one run of `search.py` measured on the way. `importance`: dimension -> mean absolute change of the
     predicted accuracy when it is shuffled; `front`: the predicted Pareto front over `cost_axis`; `ledger`: what
-    answered where nothing was trained, and then the one round holds its records, each `predicted` by a fit to others.
+    answered where nothing was trained, and then the one round holds its records, each `predicted` by a fit to others;
+    `predictor`: the file, in the study's folder, of the fit that answered.
     """
 
     constraint: str
@@ -147,6 +148,7 @@ class SearchSummary(Summary):
     front: tuple[FrontPoint, ...] = ()
     importance: dict[str, float] = Field(default_factory=dict)
     slices: dict[str, Slice] = Field(default_factory=dict)
+    predictor: str | None = None
     settings: dict
 
     @property

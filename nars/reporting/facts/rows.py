@@ -10,15 +10,20 @@ from nars.reporting.facts.sections import Section, Trained
 
 
 def candidates_csv(sections: Sequence[Section]) -> str:
-    """CSV with a head: one row for each candidate of each section, with columns for all costs, recipe keys and
-    dimensions of the architectures; empty where one has none."""
-    rows = [_row(section, candidate) for section in sections for candidate in section.trained]
+    """CSV with a head of what `candidate_rows` says; empty where a candidate has no such value."""
+    rows = candidate_rows(sections)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def candidate_rows(sections: Sequence[Section]) -> list[dict]:
+    """One row for each candidate of each section, with values for all costs, recipe keys and dimensions of its
+    architecture."""
+    return [_row(section, candidate) for section in sections for candidate in section.trained]
 
 
 def _row(section: Section, candidate: Trained) -> dict:

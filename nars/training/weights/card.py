@@ -101,4 +101,4 @@ def _load_line(architecture: dict, num_classes: int, weights: str) -> str:
     if names:
         made = f"timm.create_model({names[0]!r}, num_classes={num_classes}, checkpoint_path={weights!r})"
         return f"import timm; network = {made}.eval()"
-    return f"from nars.training.weights.card import load_trained; network = load_trained({weights!r})"
+    return f"import nars; network = nars.load_trained({weights!r})"

@@ -1,0 +1,16 @@
+"""Costs of architecture-recipe pairs: a recipe costs nothing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nars.costs.statistics import costs
+from nars.spaces.candidate import JointSpace
+
+
+def price(
+    space: JointSpace, points: np.ndarray, names: Sequence[str] = ("macs", "params"), *, num_classes: int = 1000
+) -> np.ndarray:
+    """Costs float64 (n, len(names)) of joint points (n, d), with a classifier of `num_classes`."""
+    architectures, _ = space.split(points)
+    return costs(space.architecture, architectures, tuple(names), num_classes=num_classes)
