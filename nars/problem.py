@@ -16,7 +16,7 @@ from nars.search.evolution import random_feasible
 from nars.settings import DataSettings, SearchSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace
-from nars.spaces.recipe import recipe_space
+from nars.spaces.recipe import RecipeSpace, fixed_recipe, recipe_space
 from nars.study.answers import SPLIT
 
 PREDICTORS = "predictors"
@@ -47,7 +47,7 @@ class Problem:
         """The question that `search.py` is asked."""
         names = priced(settings.strategy.cost_axis, settings.constraint, settings.strategy.window)
         return cls(
-            space=JointSpace(ArchitectureSpace(settings.search_space), recipe_space(settings.recipe_space)),
+            space=JointSpace(ArchitectureSpace(settings.search_space), _recipes(settings)),
             constraint=Constraint.of(settings.constraint, names),
             classes_counted=settings.constraint.num_classes,
             cost_axis=settings.strategy.cost_axis,
@@ -129,6 +129,14 @@ class Problem:
     def check_reachable(self, limits: Constraint, *, what: str) -> None:
         """UserError if no architecture keeps one of the limits; `what` names them."""
         check_reachable(limits, self.space.architecture, num_classes=self.num_classes, what=what)
+
+
+def _recipes(settings: SearchSettings) -> RecipeSpace:
+    """The recipes to choose among: one, where the method has a recipe of its own for all networks."""
+    recipe = getattr(settings.method, "recipe", None)
+    if recipe is None or settings.records is not None:
+        return recipe_space(settings.recipe_space)
+    return fixed_recipe(recipe)
 
 
 def _without_new_split(data: DataSettings) -> DataSettings:

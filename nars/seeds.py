@@ -15,6 +15,7 @@ class Stage(IntEnum):
     CHOICE = 4
     IMPORTANCE = 5
     FOLDS = 6
+    SUPERNET = 7
 
 
 def stage_seed(seed: int, stage: Stage) -> int:

@@ -45,9 +45,10 @@ ALLOWED = {
     "configuration": LOW | {"advice", "costs/table", "overrides", "streams"},
     "sweep": LOW | {"configuration", "console", "shell", "streams", "study", "reporting/screen"},
 }
+ALLOWED["supernet"] = LOW | {"spaces", "costs", "networks", "data"}
 ALLOWED["problem"] = LOW | {"spaces", "costs", "data", "search", "study"}
 ALLOWED["methods"] = ONE_TRAINING | {"leases", "problem", "study", "search", "predictor", "seeds", "training"}
-ALLOWED["methods"] |= {"training/single"}
+ALLOWED["methods"] |= {"training/single", "supernet"}
 WITH_HYDRA = {"advice", "overrides", "configuration", "sweep"}
 ALLOWED["api"] = FACTS | {"networks", "predictor", "problem", "reporting/facts", "training/weights"}
 ALLOWED["commands"] = set(ALLOWED) - WITH_HYDRA - {"api"}

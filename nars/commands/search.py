@@ -18,12 +18,14 @@ from nars.errors import UserError
 from nars.files import make_study_folder
 from nars.methods.contract import Answer, Measurement, Told
 from nars.methods.opening import open_method
+from nars.methods.supernet_plan import SupernetPlan
 from nars.problem import PREDICTORS, Problem
 from nars.reporting.page.report import write_report
 from nars.reporting.screen.live import LiveReport
 from nars.reporting.screen.presentation import present
 from nars.reporting.screen.progress import ProgressDisplay
 from nars.reporting.screen.setup import Images, print_search_setup
+from nars.reporting.screen.supernets import print_supernet_plan
 from nars.reporting.screen.terminal import print_passed_over, print_plan, print_round
 from nars.reporting.tracking.pretrainings import tracked_pretraining
 from nars.reporting.tracking.searches import SearchTracking
@@ -154,6 +156,8 @@ class Search:
     def _show_plan(self, plan) -> None:
         if isinstance(plan, str):
             self.console.print(plan, soft_wrap=True)
+        elif isinstance(plan, SupernetPlan):
+            print_supernet_plan(self.console, plan)
         else:
             print_plan(self.console, plan)
 
@@ -170,6 +174,10 @@ class Search:
         if findings is not None:
             write_unfinished(self.folder, self._summary(findings()))
             write_report([self.problem.folder], live=True)
+
+    def epoch(self, findings: Callable[[], Mapping]) -> None:
+        """See `nars.methods.contract.Watch`. The report is kept fresh by the progress."""
+        write_unfinished(self.folder, self._summary(findings()))
 
     def recalled(self, history: History) -> None:
         """See `nars.methods.contract.Watch`."""

@@ -57,6 +57,8 @@ def confirmed(
 
 def _best_trained(answer: Answer, problem: Problem, n: int) -> np.ndarray:
     """The best points (k, d), k <= n, within the limits that the rounds have trained, and that have not diverged."""
+    if not answer.history.rounds:  # of a method without rounds
+        return answer.points[:0]
     points, accuracies = answer.history.usable()
     kept = problem.feasible(points) & (accuracies > 0) if len(points) else np.zeros(0, dtype=bool)
     points, accuracies = points[kept], accuracies[kept]

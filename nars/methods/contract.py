@@ -30,6 +30,9 @@ class Watch(Protocol):
     def round(self, done: Round, history: History, findings: Callable[[], Mapping] | None) -> None:
         """After each round. `findings` gives all that is known so far; None as long as nothing was trained."""
 
+    def epoch(self, findings: Callable[[], Mapping]) -> None:
+        """After each epoch of a supernet. `findings` gives all that is known so far."""
+
     def recalled(self, history: History) -> None:
         """In place of rounds: those of an earlier job of the sweep, or the records of a ledger."""
 
@@ -59,7 +62,7 @@ class Answer:
     they are confirmed. `predict` gives both of any points.
 
     `findings` is what was measured on the way, as plain containers by section of `SearchSummary`; `history` its rounds;
-    `files` what it was made from, by kind (`records`, `encoder`, `predictor`).
+    `files` what it was made from, by kind (`records`; `encoder` and `predictor`, or `supernet`).
     """
 
     points: np.ndarray

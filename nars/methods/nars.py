@@ -7,15 +7,14 @@ from functools import cached_property, partial
 import numpy as np
 
 from nars.costs.constraint import Constraint
-from nars.errors import UserError
 from nars.methods.answering import answer_of
 from nars.methods.confirm import confirmed
 from nars.methods.contract import Answer, Watch
 from nars.methods.encoder import opened_predictor
 from nars.methods.exploration import Exploration, explored, recall, remember
+from nars.methods.trainings import offers, trainer_of
 from nars.predictor.cached_fits import CachedFits
 from nars.problem import Problem
-from nars.records import Ledger
 from nars.search.pool import Pool, sample_pool
 from nars.search.rounds import Evaluate, History, Round, run_rounds
 from nars.search.strategies import Strategy, open_strategy
@@ -24,7 +23,6 @@ from nars.settings import SearchSettings
 from nars.spaces.candidate import Candidate
 from nars.study.ledgers import LEDGER
 from nars.training.executor import Executor
-from nars.training.job import origin_of, training_identity
 from nars.training.opening import open_executor
 from nars.training.trainer import CandidateTrainer
 from nars.training.worker import train_job
@@ -74,16 +72,8 @@ class NarsMethod:
                 self._confirmed(self._explored(fits, trainer, history), trainer, known)
             except NotKnownError as missing:
                 s = self.settings
-                return plan_of(missing, trainer, self.problem.data, s.strategy, s.confirm, offered=self._offers)
+                return plan_of(missing, trainer, self.problem.data, s.strategy, s.confirm, offered=offers(self.problem))
         return "nothing would be trained: the ledger holds all trainings of this search"
-
-    def _offers(self, candidate: Candidate) -> bool:
-        """Whether a candidate is one of the space."""
-        try:
-            self.problem.space.locate_candidate(candidate)
-        except UserError:
-            return False
-        return True
 
     def answer(self) -> Answer:
         """See `Method`."""
@@ -120,25 +110,7 @@ class NarsMethod:
         return explored(self.problem, fits, history, self.pool, work)
 
     def _trainer(self, executor: Executor) -> CandidateTrainer:
-        s, p = self.settings, self.problem
-        return CandidateTrainer(
-            Ledger(p.folder / LEDGER),
-            executor,
-            job_values={
-                "data": p.data_settings,
-                "split_file": str(p.split_file),
-                "protocol": s.protocol,
-                "trainer": s.trainer,
-                "logger": self.watch.logger,
-                "training": training_identity(p.data, s.protocol, s.trainer),
-                "origin": origin_of(p.data, s.data, search_space=s.search_space.name, recipe_space=s.recipe_space.name),
-                "seed": p.seed,
-            },
-            price=p.price_candidate,
-            folder=p.folder / "trainings",
-            progress=self.watch.progress,
-            within=None if p.constraint.label == "none" else p.constraint.kept_by,
-        )
+        return trainer_of(self.settings, self.problem, self.watch, executor)
 
     def _predict(self, fits: CachedFits | None, candidate: Candidate) -> float | None:
         if fits is None or fits.file is None:

@@ -3,12 +3,13 @@
 from collections.abc import MutableMapping
 
 from nars.methods.contract import Method, Watch
+from nars.methods.fbnetv1 import Fbnetv1Method
 from nars.methods.nars import NarsMethod
 from nars.methods.recorded import RecordedMethod
 from nars.problem import Problem
 from nars.settings import SearchSettings
 
-METHODS = {"nars": NarsMethod}
+METHODS = {"nars": NarsMethod, "fbnetv1": Fbnetv1Method}
 
 
 def open_method(

@@ -15,6 +15,15 @@ from nars.settings.blocks import (
     Kernel,
     Squeeze,
 )
+from nars.settings.methods import (
+    DifferentiableSettings,
+    Fbnetv1Settings,
+    MethodSettings,
+    NarsMethodSettings,
+    PaperLossSettings,
+    TargetLossSettings,
+    TemperatureSettings,
+)
 from nars.settings.scripts import (
     PrepareSettings,
     PretrainScriptSettings,
@@ -28,7 +37,6 @@ from nars.settings.search import (
     ConfirmSettings,
     EvolutionSettings,
     FitSettings,
-    MethodSettings,
     NarsSettings,
     PredictorSettings,
     PretrainSettings,

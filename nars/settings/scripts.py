@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PositiveInt, create_model
 
 from nars.settings.base import PathText, Seed, Settings, later
-from nars.settings.search import ConfirmSettings, EvolutionSettings, MethodSettings, PredictorSettings, StrategySettings
+from nars.settings.methods import MethodSettings
+from nars.settings.search import ConfirmSettings, EvolutionSettings, PredictorSettings, StrategySettings
 from nars.settings.spaces import ArchitectureSpaceSettings, ConstraintSettings, Recipe, RecipeSpaceSettings
 from nars.settings.training import (
     DataSettings,

@@ -1,4 +1,4 @@
-"""Settings of the predictor and of search strategies: groups `method`, `predictor`, `strategy` and `evolution`."""
+"""Settings of the predictor and of search strategies: groups `predictor`, `strategy` and `evolution`."""
 
 from typing import Annotated, Literal
 
@@ -87,13 +87,6 @@ class ConfirmSettings(Settings):
     pairs: NonNegativeInt = 0
     seeds: PositiveInt = 1
     epochs: PositiveInt | None = None
-
-
-class MethodSettings(Settings):
-    """How a question is answered (group `method`): `nars` is FBNetV3's way, rounds that `strategy` chooses and then
-    `evolution` on the `predictor`."""
-
-    name: Literal["nars"]
 
 
 class WindowSettings(CostLimits):

@@ -27,6 +27,12 @@ def recipe_space(settings: RecipeSpaceSettings) -> "RecipeSpace":
     return RecipeSpace(settings.name, dimensions)
 
 
+def fixed_recipe(recipe: Recipe) -> "RecipeSpace":
+    """The space of one recipe, each of whose keys is a dimension with one choice; keys that came later and are neutral
+    are none."""
+    return RecipeSpace("fixed", [Dimension(name=key, choices=(value,)) for key, value in recipe.to_dict().items()])
+
+
 class RecipeSpace(Space):
     """Recipes whose keys are dimensions; keys that are none are neutral in all of them."""
 

@@ -117,6 +117,30 @@ class ConfirmationSummary(Summary):
     pairs: tuple[ConfirmedSummary, ...]
 
 
+class SupernetEpoch(Summary):
+    """One epoch of a supernet, see `nars.supernet.loop.Epoch`."""
+
+    temperature: float
+    loss: float
+    theta_loss: float | None
+    accuracy: float | None
+    expected: dict[str, float]
+    argmax: dict[str, float]
+    entropy: float
+    decided: float
+
+
+class SupernetSummary(Summary):
+    """The search inside a supernet: `epochs` of `asked_epochs` that took `seconds`; the `choices` of every dimension
+    and, after each epoch, their `probabilities`."""
+
+    asked_epochs: int
+    seconds: float
+    choices: dict[str, tuple[bool | int | float | str, ...]]
+    epochs: tuple[SupernetEpoch, ...]
+    probabilities: dict[str, tuple[tuple[float, ...], ...]]
+
+
 class Slice(Summary):
     """The mean predicted accuracy of pairs that all have one of some `choices` of a dimension."""
 
@@ -128,7 +152,8 @@ class SearchSummary(Summary):
     """All that one run of `search.py` measured on the way. `importance`: dimension -> mean absolute change of the
     predicted accuracy when it is shuffled; `front`: the predicted Pareto front over `cost_axis`; `ledger`: what
     answered where nothing was trained, and then the one round holds its records, each `predicted` by a fit to others;
-    `predictor`: the file, in the study's folder, of the fit that answered.
+    `predictor`: the file, in the study's folder, of the fit that answered; `supernet`: of methods that search in one,
+    which have no rounds.
     """
 
     constraint: str
@@ -149,6 +174,7 @@ class SearchSummary(Summary):
     importance: dict[str, float] = Field(default_factory=dict)
     slices: dict[str, Slice] = Field(default_factory=dict)
     predictor: str | None = None
+    supernet: SupernetSummary | None = None
     settings: dict
 
     @property

@@ -53,8 +53,8 @@ class SearchTracking:
         self.run.log(row)
         self.notices.say_problem()
 
-    def answer(self, answer: Run, history: History, *, records: Path, encoder: Path, predictor: Path) -> None:
-        """Show the finished search: generations, tables, summary, artifacts."""
+    def answer(self, answer: Run, history: History, **files: Path) -> None:
+        """Show the finished search: generations, tables, summary, artifacts; `files` are those of the answer."""
         summary, best = answer.summary, answer.answers[0]
         for i, generation in enumerate(summary.generations):
             values = {f"generation/{key}": value for key, value in generation.model_dump().items()}
@@ -66,11 +66,18 @@ class SearchTracking:
         accuracies = {key: value for key, value in best.items() if key.startswith(("predicted_", "measured_"))}
         self.run.summarise(accuracies | best["costs"])
         self.run.summarise(work | agreement | {"early_stop_epoch": summary.early_stop.epoch})
-        self.run.use(f"records-{self.study.name}", "records", [records])
-        self.run.use(encoder.stem, "encoder", [encoder])
-        for step in (self.run.give, self.run.use):  # made of the records, then used for the pairs
-            step(f"predictor-{self.study.name}", "predictor", [predictor])
+        self._lineage(files)
         self.run.give(*pairs_artifact(answer.folder))
+
+    def _lineage(self, files: Mapping[str, Path]) -> None:
+        """What the pairs were made of; a supernet is too large to be sent."""
+        if files["records"].exists():
+            self.run.use(f"records-{self.study.name}", "records", [files["records"]])
+        if "encoder" in files:
+            self.run.use(files["encoder"].stem, "encoder", [files["encoder"]])
+        if "predictor" in files:
+            for step in (self.run.give, self.run.use):  # made of the records, then used for the pairs
+                step(f"predictor-{self.study.name}", "predictor", [files["predictor"]])
 
     def __enter__(self) -> "SearchTracking":
         return self

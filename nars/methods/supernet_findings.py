@@ -1,0 +1,18 @@
+"""What is written down of the search inside a supernet."""
+
+from nars.settings import DifferentiableSettings
+from nars.spaces.architecture import ArchitectureSpace
+from nars.supernet.loop import Course
+
+
+def supernet_section(course: Course, settings: DifferentiableSettings, space: ArchitectureSpace) -> dict:
+    """`nars.study.summary.SupernetSummary` as containers."""
+    names = [dimension.name for dimension in space.dimensions]
+    measured = [{k: v for k, v in vars(epoch).items() if k != "probabilities"} for epoch in course.epochs]
+    return {
+        "asked_epochs": settings.epochs,
+        "seconds": round(course.seconds, 1),
+        "choices": {dimension.name: list(dimension.choices) for dimension in space.dimensions},
+        "epochs": measured,
+        "probabilities": {name: [list(epoch.probabilities[name]) for epoch in course.epochs] for name in names},
+    }
