@@ -124,6 +124,7 @@ def not_default(settings: Settings, prefix: str = "") -> dict:
         ("strategy", "evolution"),
         ("strategy", "nars"),
         ("strategy", "random"),
+        ("strategy", "reinforce"),
         ("strategy", "tpe"),
         ("trainer", "default"),
     ],

@@ -141,6 +141,7 @@ def test_the_start_says_what_was_composed(photos):
             "its first 50 (strategy.population) are random, so this is the same as strategy=random",
         ),
         (("strategy=evolution", "strategy.population=4"), "the first 4 (strategy.population) of these 8 are random\n"),
+        (("strategy=reinforce",), "the first 4 (strategy.update_every) of these 8 are random\n"),
         (("strategy=tpe",), "its first 10 are random, so this is the same as strategy=random"),
         (("strategy=tpe", "strategy.rounds=5"), "the first 10 of these 20 are random\n"),
     ],

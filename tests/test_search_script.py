@@ -356,7 +356,7 @@ def test_a_dry_run_says_what_would_be_trained_and_trains_nothing(finished, tmp_p
     assert len(ledger(tmp_path)) == before
 
 
-@pytest.mark.parametrize("strategy", ["paper", "random", "evolution", "tpe"])
+@pytest.mark.parametrize("strategy", ["paper", "random", "evolution", "tpe", "reinforce"])
 def test_every_strategy_answers_from_search_py(strategy, finished, tmp_path):
     """Each starts its own records; the first batch may coincide with what another strategy trained."""
     if strategy == "tpe":

@@ -9,10 +9,11 @@ from experiments.joint_search.problem import Problem
 from experiments.predictor_pretraining.methods import MIN_POOL, settings_of
 from nars.predictor.predictor import Predictor
 from nars.search.pool import Pool, topped_up
+from nars.search.reinforce import Reinforce
 from nars.search.rounds import run_rounds
 from nars.search.strategies import Nars, Random, RegularisedEvolution, Strategy
 from nars.search.tpe import distributions
-from nars.settings import NarsSettings, PredictorSettings, RegularisedEvolutionSettings
+from nars.settings import NarsSettings, PredictorSettings, RegularisedEvolutionSettings, ReinforceSettings
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 BATCH = 24
@@ -135,11 +136,17 @@ def _evolution(problem: Problem, pool: Pool, seed: int) -> Strategy:
     return RegularisedEvolution(settings, problem.space, pool, problem.feasible, seed=seed)
 
 
+def _reinforce(problem: Problem, pool: Pool, seed: int) -> Strategy:
+    settings = ReinforceSettings(name="reinforce")
+    return Reinforce(settings, problem.space, pool, problem.feasible, problem.cost, seed=seed)
+
+
 METHODS = {
     "NARS": lambda *run: nars(*run),
     "TPE": tpe,
     "regularised evolution": lambda *run: one_by_one(*run, build=_evolution),
     "NSGA-II": nsga2,
+    "REINFORCE": lambda *run: one_by_one(*run, build=_reinforce),
     "random": lambda *run: one_by_one(*run, build=lambda problem, pool, seed: Random(pool, seed=seed)),
 }
 SMALL_BATCHES = {

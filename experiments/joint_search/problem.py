@@ -29,6 +29,10 @@ class Problem:
         """Rows (k,) of feasible points (k, d)."""
         return np.array([self._rows[point.tobytes()] for point in points.astype(np.int16)], dtype=int)
 
+    def cost(self, points: np.ndarray) -> np.ndarray:
+        """Numbers of parameters (k,) of feasible points (k, d)."""
+        return self.params[self.rows(points)]
+
     def feasible(self, points: np.ndarray) -> np.ndarray:
         """Bool (k,): whether points (k, d) keep the limit."""
         return np.array([point.tobytes() in self._rows for point in points.astype(np.int16)], dtype=bool)

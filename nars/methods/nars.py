@@ -145,6 +145,7 @@ class NarsMethod:
             self.problem.space,
             Pool(points, prices[:, self.problem.axis]),
             feasible=lambda points: self.window.feasible(self.problem.price(points)),
+            cost=lambda points: self.problem.price(points)[:, self.problem.axis],
             predictor=fits,
             seed=stage_seed(self.problem.seed, Stage.CHOICE),
         )

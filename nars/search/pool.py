@@ -12,6 +12,7 @@ CHUNK = 32_768
 MAX_DRAWS_PER_POINT = 200
 
 Price = Callable[[np.ndarray], np.ndarray]  # points (n, d) -> costs float64 (n, k)
+AxisCost = Callable[[np.ndarray], np.ndarray]  # points (n, d) -> the cost over which candidates are spread (n,)
 Feasible = Callable[[np.ndarray], np.ndarray]  # points (n, d) -> bool (n,)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from nars.search.acquisition import best_by_bin, improve_bins
 from nars.search.batch import best_of_each, best_per_bin, cost_bins, first_batch
 from nars.search.evolution import mutate
-from nars.search.pool import Feasible, Pool, new_points, topped_up
+from nars.search.pool import AxisCost, Feasible, Pool, new_points, topped_up
+from nars.search.reinforce import Reinforce
 from nars.settings import NarsSettings, RegularisedEvolutionSettings, StrategySettings
 from nars.spaces.space import Space
 
@@ -129,15 +130,25 @@ def random_start(settings: StrategySettings) -> int:
             return settings.population
         case "tpe":
             return TPE_STARTUP
+        case "reinforce":
+            return settings.update_every
         case "random":
             return settings.rounds * settings.batch
     return 0
 
 
 def open_strategy(
-    settings: StrategySettings, space: Space, pool: Pool, *, feasible: Feasible, predictor: Scorer, seed: int
+    settings: StrategySettings,
+    space: Space,
+    pool: Pool,
+    *,
+    feasible: Feasible,
+    cost: AxisCost,
+    predictor: Scorer,
+    seed: int,
 ) -> Strategy:
-    """The strategy of `settings`; `feasible` says whether a point may be trained, also one outside the pool."""
+    """The strategy of `settings`; `feasible` says whether a point may be trained, also one outside the pool, `cost`
+    gives what the pool's costs are of any points."""
     match settings.name:
         case "nars":
             return Nars(settings, space, pool, predictor, seed=seed)
@@ -149,3 +160,5 @@ def open_strategy(
             from nars.search.tpe import TreeParzenEstimator  # Optuna is optional
 
             return TreeParzenEstimator(space, pool, feasible, startup=TPE_STARTUP, seed=seed)
+        case "reinforce":
+            return Reinforce(settings, space, pool, feasible, cost, seed=seed)

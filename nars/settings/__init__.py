@@ -42,6 +42,7 @@ from nars.settings.search import (
     PretrainSettings,
     RandomSettings,
     RegularisedEvolutionSettings,
+    ReinforceSettings,
     RoundsSettings,
     StrategySettings,
     TpeSettings,

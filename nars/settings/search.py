@@ -148,6 +148,25 @@ class TpeSettings(RoundsSettings):
     name: Literal["tpe"]
 
 
+class ReinforceSettings(RoundsSettings):
+    """Rounds choose by a policy that learns by REINFORCE: `steps` clipped steps (`clip`, `lr`, `entropy_bonus`) after
+    every `update_every` trainings, against rewards averaged with `baseline_decay`.
+
+    The reward is accuracy times (cost / highest cost)^`cost_exponent`; 0: limits alone decide, -0.07: MnasNet's.
+    Numbers: ours, chosen on one task of experiments/joint_search.
+    """
+
+    name: Literal["reinforce"]
+    update_every: Annotated[int, Field(ge=2)] = 4
+    steps: PositiveInt = 4
+    lr: PositiveFloat = 0.5
+    clip: PositiveFloat = 0.2
+    entropy_bonus: Annotated[float, Field(ge=0)] = 0.01
+    baseline_decay: ClosedFraction = 0.9
+    cost_exponent: Annotated[float, Field(le=0)] = 0.0
+
+
 StrategySettings = Annotated[
-    NarsSettings | RandomSettings | RegularisedEvolutionSettings | TpeSettings, Field(discriminator="name")
+    NarsSettings | RandomSettings | RegularisedEvolutionSettings | TpeSettings | ReinforceSettings,
+    Field(discriminator="name"),
 ]

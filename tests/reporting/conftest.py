@@ -126,7 +126,9 @@ class StudyMaker:
     def strategy(self):
         s = self.settings
         pool = Pool(self.pool, self.prices[:, self.axis])
-        return open_strategy(s.strategy, self.space, pool, feasible=None, predictor=self.predictor, seed=s.seed)
+        return open_strategy(
+            s.strategy, self.space, pool, feasible=None, cost=None, predictor=self.predictor, seed=s.seed
+        )
 
     @property
     def answer_folder(self) -> Path:

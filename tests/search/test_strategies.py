@@ -5,7 +5,13 @@ import pytest
 
 from nars.search.pool import Pool
 from nars.search.strategies import open_strategy
-from nars.settings import NarsSettings, RandomSettings, RegularisedEvolutionSettings, TpeSettings
+from nars.settings import (
+    NarsSettings,
+    RandomSettings,
+    RegularisedEvolutionSettings,
+    ReinforceSettings,
+    TpeSettings,
+)
 from nars.spaces.dimension import Dimension
 from nars.spaces.space import Space
 
@@ -25,6 +31,7 @@ SETTINGS = {
     "random": RandomSettings(name="random"),
     "evolution": RegularisedEvolutionSettings(name="evolution", population=20, tournament=5),
     "tpe": TpeSettings(name="tpe"),
+    "reinforce": ReinforceSettings(name="reinforce"),
 }
 
 
@@ -52,6 +59,10 @@ def feasible(points):
     return points.sum(axis=1) <= LIMIT
 
 
+def cost(points):
+    return points.sum(axis=1).astype(float)
+
+
 def accuracy(points):
     """Rises with every size, so the limit binds; kind b is best."""
     sizes = points[:, :4] @ np.array([1.0, 2.0, 3.0, 4.0])
@@ -63,13 +74,14 @@ def pool():
     grid = np.stack(np.meshgrid(*(np.arange(size) for size in SPACE.sizes), indexing="ij"), axis=-1)
     points = grid.reshape(-1, len(SPACE)).astype(np.int16)
     points = np.random.default_rng(0).permutation(points[feasible(points)])
-    return Pool(points, points.sum(axis=1).astype(float))
+    return Pool(points, cost(points))
 
 
 def opened(name, pool, predictor, seed=0):
     if name == "tpe":
         pytest.importorskip("optuna", reason="strategy=tpe needs Optuna")
-    return open_strategy(SETTINGS[name], SPACE, pool, feasible=feasible, predictor=predictor, seed=seed)
+    settings = SETTINGS[name]
+    return open_strategy(settings, SPACE, pool, feasible=feasible, cost=cost, predictor=predictor, seed=seed)
 
 
 def searched(name, pool, *, batches, seed=0, failing=()):
@@ -105,7 +117,7 @@ def test_another_seed_chooses_otherwise_or_follows_the_pool_alone(name, pool):
     assert (first.tolist() == second.tolist()) == (name == "nars, best per bin")
 
 
-@pytest.mark.parametrize("name", ["nars", "nars, one bin", "nars, best per bin", "evolution", "tpe"])
+@pytest.mark.parametrize("name", ["nars", "nars, one bin", "nars, best per bin", "evolution", "tpe", "reinforce"])
 def test_learning_beats_chance(name, pool):
     """The mean of the last batch lies far above that of the first, for several seeds."""
     gains = []
@@ -143,7 +155,7 @@ def test_of_many_candidates_the_hopeful_are_drawn_of_by_another_seed_each_round(
     def chosen(known, seed):
         settings = NarsSettings(name="nars", cost_bins=1)
         strategy = open_strategy(
-            settings, space, Pool(points, np.ones(2000)), feasible=None, predictor=predictor, seed=seed
+            settings, space, Pool(points, np.ones(2000)), feasible=None, cost=None, predictor=predictor, seed=seed
         )
         return strategy.choose(4, points[:known], np.full(known, 0.5))
 
@@ -173,7 +185,7 @@ def test_bins_find_the_best_at_every_cost(pool):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_pool_that_ends(name, pool):
     small = Pool(pool.points[:10], pool.costs[:10])
-    if name in ("evolution", "tpe"):  # these also train points outside the pool
+    if name in ("evolution", "tpe", "reinforce"):  # these also train points outside the pool
         return
     points, _ = searched(name, small, batches=[6, 6, 6])
     assert sorted(map(tuple, points.tolist())) == sorted(map(tuple, small.points.tolist()))
@@ -184,7 +196,9 @@ def test_tpe_repeats_nothing_in_a_batch():
     space = Space("small", [Dimension(name=f"d{i}", choices=(1, 2, 3, 4)) for i in range(2)])
     points = np.indices(space.sizes, dtype=np.int16).reshape(2, -1).T
     pool = Pool(points[:0], np.empty(0))  # nothing to top up from
-    strategy = open_strategy(SETTINGS["tpe"], space, pool, feasible=lambda p: p[:, 0] >= 0, predictor=None, seed=0)
+    strategy = open_strategy(
+        SETTINGS["tpe"], space, pool, feasible=lambda p: p[:, 0] >= 0, cost=cost, predictor=None, seed=0
+    )
     chosen = strategy.choose(6, points[:10], np.linspace(0, 1, 10))
     assert sorted(map(tuple, chosen.tolist())) == sorted(map(tuple, points[10:].tolist()))
 

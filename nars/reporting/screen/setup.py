@@ -112,7 +112,7 @@ def _strategy(strategy: StrategySettings) -> str:
     start = random_start(strategy)
     if strategy.name == "random" or not start:
         return words
-    key = " (strategy.population)" if strategy.name == "evolution" else ""
+    key = {"evolution": " (strategy.population)", "reinforce": " (strategy.update_every)"}.get(strategy.name, "")
     if start >= asked:
         return f"{words}; its first {start}{key} are random, so this is the same as strategy=random"
     return f"{words}; the first {start}{key} of these {asked} are random"
