@@ -15,20 +15,26 @@ from nars.spaces.recipe import Recipe
 FOLDER = CONF / "candidates"
 
 
-def load_candidate(name: str, recipe: Mapping | None = None) -> Candidate:
+def load_candidate(name: str, recipe: Mapping | None = None, *, key: str = "candidate") -> Candidate:
     """The candidate of a YAML file, of a name in conf/candidates, or of `timm:<model>`; keys of `recipe` replace its
     own, and those in neither are neutral. UserError if there is none, it is invalid, or a key without a neutral value
-    is missing."""
-    architecture, own = _load(name)
+    is missing; it says that `key` was given so."""
+    architecture, own = _load(name, key)
     merged = own | dict(recipe or {})
     missing = [key for key in Recipe.required() if key not in merged]
     if missing and name.startswith("timm:"):
         needed = " and ".join(f"recipe.{key}=..." for key in Recipe.required())
         raise UserError(
-            f"candidate={name} has no recipe of its own: give recipe=middle, or at least {needed} "
+            f"{key}={name} has no recipe of its own: give recipe=middle, or at least {needed} "
             f"(missing: {', '.join(missing)})"
         )
     return Candidate(architecture=architecture, recipe=Recipe.from_dict(merged, where=f"{name}: recipe").to_dict())
+
+
+def load_reference(name: str) -> Candidate:
+    """The candidate that is called so, a network of timm with the middle of the recipe space; UserError as above."""
+    recipe = _recipe_named("middle", where=name) if name.startswith("timm:") else None
+    return load_candidate(name, recipe, key="reference")
 
 
 def predicted_accuracy(name: str) -> float | None:
@@ -39,18 +45,18 @@ def predicted_accuracy(name: str) -> float | None:
 
 def load_architecture(name: str) -> dict:
     """The architecture alone of the candidate of that name, in plain containers."""
-    return _load(name)[0]
+    return _load(name, "candidate")[0]
 
 
-def _load(name: str) -> tuple[dict, dict]:
+def _load(name: str, key: str) -> tuple[dict, dict]:
     """Architecture, checked, and recipe."""
     if name.startswith("timm:"):
-        return timm_architecture(name.removeprefix("timm:"), where=f"candidate={name}").to_dict(), {}
+        return timm_architecture(name.removeprefix("timm:"), where=f"{key}={name}").to_dict(), {}
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else FOLDER / f"{name}.yaml"
     if not path.is_file():
         published = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
         raise UserError(
-            f"candidate={name}: no such file; give a best-N.yaml of a search, timm:<model name>, or one of {published}"
+            f"{key}={name}: no such file; give a best-N.yaml of a search, timm:<model name>, or one of {published}"
         )
     values = read_yaml(path)
     if isinstance(values.get("recipe"), str):

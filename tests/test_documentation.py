@@ -58,6 +58,7 @@ TINY = {
         "predictor.fit.process_steps": "1",
         "evolution.max_generations": "1",
         "confirm.pairs": "1",
+        "reference": "timm:test_efficientnet",
         "executor.workers": "1",
     },
     "train.py": TINY_TRAINING,

@@ -28,6 +28,7 @@ from nars.settings import SearchSettings
 
 ROOT = Path(__file__).parents[1]
 SMOKE = ["experiment=smoke", "protocol.steps_per_epoch=6", "predictor.pretrain.epochs=2", "confirm.pairs=0"]
+CONFIRMED = ["confirm.pairs=2", "reference=timm:test_efficientnet"]
 
 
 def command(*arguments: str, runs: Path) -> list[str]:
@@ -140,7 +141,7 @@ def test_a_killed_run_loses_and_repeats_nothing(finished, tmp_path):
 def kill_while_confirming(runs: Path) -> None:
     """Kill the search with -9 once the first of its confirmations is in the ledger."""
     process = subprocess.Popen(
-        command("executor.workers=1", "confirm.pairs=2", runs=runs),
+        command("executor.workers=1", *CONFIRMED, runs=runs),
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -156,11 +157,11 @@ def test_an_answer_is_confirmed_once_whatever_stops_it(finished, tmp_path):
     before = [line["key"] for line in ledger(finished[0])]
     killed, whole = (shutil.copytree(finished[0], tmp_path / name) for name in ("killed", "whole"))
     kill_while_confirming(killed)
-    output = run_here("confirm.pairs=2", runs=killed)
+    output = run_here(*CONFIRMED, runs=killed)
     known = len(ledger(killed)) - 8
-    assert 1 <= known <= 2  # a pair of the evolution may have been trained in a round
-    assert output.count("confirming ") == (1 if known == 2 else 0) + output.count("  confirming ")
-    run_here("confirm.pairs=2", runs=whole)
+    assert 2 <= known <= 3  # and the reference; a pair of the evolution may have been trained in a round
+    assert output.count("confirming ") == 1 + output.count("  confirming ")
+    run_here(*CONFIRMED, runs=whole)
     keys = [line["key"] for line in ledger(whole)]
     assert keys[:8] == before
     assert sorted(keys) == sorted(line["key"] for line in ledger(killed))
@@ -174,6 +175,7 @@ def test_an_answer_is_confirmed_once_whatever_stops_it(finished, tmp_path):
     accuracies = {
         json.dumps(line["architecture"]) + json.dumps(line["recipe"]): line["accuracies"][-1] for line in ledger(whole)
     }
+    accuracy_of = {line["key"]: line["accuracies"][-1] for line in ledger(whole)}
     measured = [pair.get("measured_accuracy") for pair in pairs]
     for pair in pairs:
         if "measured_accuracy" in pair:
@@ -186,16 +188,21 @@ def test_an_answer_is_confirmed_once_whatever_stops_it(finished, tmp_path):
     summary = yaml.safe_load((whole / "smoke" / "answers" / folder / "search.yaml").read_text())
     assert summary["work"]["trained"] + summary["work"]["reused"] == len(keys)
     confirmed = {key for pair in summary["confirmation"]["pairs"] for key in pair["keys"]}
+    reference = summary["confirmation"]["reference"]
+    assert reference["accuracies"] == [accuracy_of[reference["keys"][0]]]
+    assert reference["costs"]["macs"] > 2e6  # outside of the limit, and never an answer
+    confirmed |= set(reference["keys"])
     assert set(keys) - set(before) <= confirmed <= set(keys)
 
     # Another limit takes over what keeps it.
-    run_here("confirm.pairs=2", "constraint.max_macs=1.95e6", runs=whole)
+    run_here(*CONFIRMED, "constraint.max_macs=1.95e6", runs=whole)
     second = answered(whole, "macs-max-1.95M-*/search.yaml")
     costs = {key: pair["costs"]["macs"] for pair in summary["confirmation"]["pairs"] for key in pair["keys"]}
     taken = {key for pair in second["confirmation"]["pairs"] for key in pair["keys"]}
+    assert second["confirmation"]["reference"] == reference
     assert {key for key, macs in costs.items() if macs <= 1.95e6} <= taken
     assert second["work"]["trained"] == len(ledger(whole)) - len(keys)
-    assert "nothing would be trained" in run_here("confirm.pairs=2", "dry_run=true", runs=whole)
+    assert "nothing would be trained" in run_here(*CONFIRMED, "dry_run=true", runs=whole)
     plan = run_here("confirm.pairs=3", "confirm.seeds=2", "dry_run=true", runs=whole)
     assert "The confirmation of the answer would train " in plan
 

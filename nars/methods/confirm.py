@@ -1,7 +1,7 @@
 """The last stage of every method: the best pairs are trained, and what was measured ranks them (ours)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,17 @@ from nars.spaces.candidate import Candidate
 from nars.study.answers import deciding
 from nars.study.folder import read_study
 
-AFTER_ROUNDS = {"constraint", "evolution"}  # groups that decide nothing of what rounds train
+AFTER_ROUNDS = {"constraint", "evolution", "reference"}  # groups that decide nothing of what rounds train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What the answer is compared with: the network that the settings call `name`, as it is trained, and its costs by
+    name."""
+
+    name: str
+    candidate: Candidate
+    costs: dict[str, float]
 
 
 def seeds_of(settings: ConfirmSettings, seed: int) -> list[int]:
@@ -30,13 +40,15 @@ def confirmed(
     settings: SearchSettings,
     train: Callable[..., Iterable[Record]],
     ledger: Ledger,
+    reference: Reference | None = None,
 ) -> Answer:
     """The answer ranked by what was measured; as it is if `confirm.pairs` is 0.
 
     The best pairs of the answer and the best ones that its rounds have trained within the limits are trained by
     `train(candidates, epochs, title=, seeds=)`, which yields records. What searches of this study that differ in their
     limits alone have confirmed joins them, if it keeps these limits: `ledger` has the records. Measured pairs come
-    first, then others by their prediction, then those that diverged; a training that failed measures nothing.
+    first, then others by their prediction, then those that diverged; a training that failed measures nothing. The
+    `reference` is trained in the same way, and is no part of the answer.
     """
     if not settings.confirm.pairs:
         return answer
@@ -45,13 +57,18 @@ def confirmed(
     points = np.concatenate([answer.points[: settings.confirm.pairs], trained, _before(problem, settings, ledger)])
     points = points[np.sort(np.unique(points, axis=0, return_index=True)[1])]
     candidates = [problem.space.candidate(point) for point in points]
-    records: dict[str, dict[int, Record]] = {candidate.name: {} for candidate in candidates}
-    for record in train(candidates, epochs, title=f"confirming {len(candidates)} pairs", seeds=seeds):
+    asked = [*candidates, *([reference.candidate] if reference else [])]
+    title = f"confirming {len(candidates)} pairs" + (f" beside {reference.name}" if reference else "")
+    records: dict[str, dict[int, Record]] = {candidate.name: {} for candidate in asked}
+    for record in train(asked, epochs, title=title, seeds=seeds):
         records[record.candidate.name][record.seed] = record
     measured = [_measurement(records[candidate.name].values(), epochs) for candidate in candidates]
     ranked = _ranked(answer, points, measured, problem, settings.strategy.answers)
     found = [records[candidate.name] for candidate in candidates]
     confirmation = {"epochs": epochs, "pairs": _pairs(answer, problem, points, found, epochs)}
+    if reference:
+        found.append(records[reference.candidate.name])
+        confirmation["reference"] = {"name": reference.name, "costs": reference.costs, **_measured(found[-1], epochs)}
     return replace(ranked, findings=_with_work(answer.findings, found) | {"confirmation": confirmation})
 
 
@@ -131,14 +148,18 @@ def _pairs(
     accuracies, _ = answer.predict(points)
     return [
         {
-            "keys": [record.key for _, record in sorted(by_seed.items())],
+            **_measured(by_seed, epochs),
             "costs": by_name(problem.costs, price),
-            "accuracies": [_accuracy(record, epochs) for _, record in sorted(by_seed.items())],
             "predicted": round(float(np.clip(accuracy, 0, 1)), 6),
             "trained_before": point.tobytes() in in_rounds,
         }
         for point, by_seed, price, accuracy in zip(points, records, problem.price(points), accuracies, strict=True)
     ]
+
+
+def _measured(by_seed: Mapping[int, Record], epochs: int) -> dict:
+    records = [record for _, record in sorted(by_seed.items())]
+    return {"keys": [record.key for record in records], "accuracies": [_accuracy(record, epochs) for record in records]}
 
 
 def _with_work(findings: Mapping, found: Sequence[Mapping[int, Record]]) -> dict:

@@ -5,7 +5,7 @@ A recipe plays no part in a supernet, so all candidates have the one of the meth
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -17,17 +17,17 @@ from nars.costs.table import short_number
 from nars.errors import UserError
 from nars.files import content_key
 from nars.leases import turn
+from nars.methods.base import BaseMethod
 from nars.methods.confirm import confirmed
-from nars.methods.contract import Answer, Watch
+from nars.methods.contract import Answer
 from nars.methods.supernet_findings import supernet_section
-from nars.methods.trainings import offers, trainer_of
-from nars.problem import Problem
+from nars.methods.trainings import offers
 from nars.search.distinct import best_apart
 from nars.search.early_stop import EarlyStop
 from nars.search.evolution import random_feasible
 from nars.search.rounds import History
 from nars.seeds import Stage, stage_seed
-from nars.settings import DifferentiableSettings, SearchSettings
+from nars.settings import DifferentiableSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.study.ledgers import LEDGER
 from nars.study.summary import findings_of
@@ -37,23 +37,15 @@ from nars.supernet.expected import ExpectedCosts
 from nars.supernet.loop import Course, Work, load_course, steps_left, train_supernet
 from nars.supernet.losses import Objective, unit_of
 from nars.training.devices import device_of
-from nars.training.opening import open_executor
 from nars.training.trainer import CandidateTrainer
 from nars.training.worker import train_job
 
 SUPERNETS = "supernets"  # folder of a study
 
 
-class DifferentiableMethod(ABC):
+class DifferentiableMethod(BaseMethod, ABC):
     """See `nars.methods.contract.Method`. Another limit is another supernet: nothing of it is shared, but for trainings
     of the networks that are found."""
-
-    def __init__(
-        self, settings: SearchSettings, problem: Problem, watch: Watch, *, memory: MutableMapping | None = None
-    ):
-        self.settings = settings
-        self.problem = problem
-        self.watch = watch
 
     @abstractmethod
     def check_space(self, space: ArchitectureSpace) -> None:
@@ -88,6 +80,7 @@ class DifferentiableMethod(ABC):
                 f"method={name} with method.loss=target steers towards an upper limit and none is given; give "
                 "constraint.max_macs=..., or method.loss=paper"
             )
+        _ = self.reference
         if self.settings.trainer.precision == "16-mixed":
             raise UserError(f"method={name}: trainer.precision=16-mixed is not offered; use bf16-mixed or 32-true")
         least = extreme(space, self.steered, num_classes=self.problem.num_classes).cost * unit_of(self.steered)
@@ -109,13 +102,13 @@ class DifferentiableMethod(ABC):
         if known < self.own.epochs:
             return supernet_plan(supernet, self._work, known=known, steps=steps_left(self._work, known))
         course = train_supernet(supernet, self._work, self._file, key=self._key)  # reads it
-        with open_executor(self.settings.executor, seconds_per_image, accelerator=self._accelerator) as executor:
-            trainer = trainer_of(self.settings, self.problem, self.watch, executor)
+        with self.executor(seconds_per_image) as executor:
+            trainer = self.trainer(executor)
             try:
                 self._confirmed(self._derived(supernet, course), trainer, OnlyKnown(trainer))
             except NotKnownError as missing:
-                s, data = self.settings, self.problem.data
-                return plan_of(missing, trainer, data, s.strategy, s.confirm, offered=offers(self.problem))
+                s, rest = self.settings, {"offered": offers(self.problem), "reference": self.reference}
+                return plan_of(missing, trainer, self.problem.data, s.strategy, s.confirm, **rest)
         return "nothing would be trained: the supernet and the trainings of what it found are there"
 
     def answer(self) -> Answer:
@@ -124,13 +117,9 @@ class DifferentiableMethod(ABC):
         before = load_course(self._file, self._key)
         course = self._trained(supernet)
         answer = self._derived(supernet, course, seconds=course.seconds - (before.seconds if before else 0.0))
-        with open_executor(self.settings.executor, train_job, accelerator=self._accelerator) as executor:
-            trainer = trainer_of(self.settings, self.problem, self.watch, executor)
+        with self.executor(train_job) as executor:
+            trainer = self.trainer(executor)
             return self._confirmed(answer, trainer, trainer)
-
-    @property
-    def _accelerator(self) -> str:
-        return self.settings.trainer.accelerator
 
     @cached_property
     def _work(self) -> Work:
@@ -147,7 +136,7 @@ class DifferentiableMethod(ABC):
             num_classes=p.num_classes,
             objective=objective,
             seed=stage_seed(p.seed, Stage.SUPERNET),
-            device=device_of(self._accelerator),
+            device=device_of(self.settings.trainer.accelerator),
             precision=s.trainer.precision,
             loader_workers=s.trainer.loader_workers,
         )
@@ -264,7 +253,7 @@ class DifferentiableMethod(ABC):
 
     def _confirmed(self, answer: Answer, trainer: CandidateTrainer, evaluate) -> Answer:
         """The best few are trained; how long the supernet took counts as training."""
-        answer = confirmed(answer, self.problem, self.settings, evaluate, trainer.ledger)
+        answer = confirmed(answer, self.problem, self.settings, evaluate, trainer.ledger, self.reference)
         work = dict(answer.findings["work"])
         work |= {"trained": trainer.trained, "reused": trainer.reused}
         work["training_seconds"] = round(work["training_seconds"] + trainer.seconds, 1)

@@ -12,6 +12,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nars.data import ImageData
 from nars.errors import UserError
+from nars.methods.confirm import Reference
 from nars.records import Record
 from nars.settings import ConfirmSettings, ProtocolSettings, RoundsSettings
 from nars.spaces.candidate import Candidate
@@ -61,8 +62,8 @@ class Plan:
     ledger knows, seconds of an epoch by MACs, None where they are unknown.
 
     `measured` says where these come from, or why they are unknown; `later` is how many trainings the rounds after it
-    ask for; `confirm` what comes after these, with its epochs; `workers` is how many train at a time, None where a
-    cluster decides.
+    ask for; `confirm` what comes after these, with its epochs, beside a reference of `reference_macs`, None without
+    one; `workers` is how many train at a time, None where a cluster decides.
     """
 
     number: int | None
@@ -73,6 +74,7 @@ class Plan:
     measured: str
     later: int
     confirm: ConfirmSettings
+    reference_macs: float | None
     workers: int | None
 
     def seconds(self, job: TrainingJob) -> float:
@@ -80,11 +82,12 @@ class Plan:
         return 0.0 if job.key in self.known else job.costs["macs"] * self.seconds_per_mac * self.epochs
 
     def confirmation(self, pairs: int) -> tuple[int, float]:
-        """How many trainings confirming `pairs` pairs found and as many trained ones takes at most, and their seconds,
-        if they are as large as those of the round."""
-        trainings = 2 * pairs * self.confirm.seeds
-        macs = sum(job.costs["macs"] for job in self.jobs) / len(self.jobs)
-        return trainings, trainings * macs * self.seconds_per_mac * self.confirm.epochs
+        """How many trainings confirming `pairs` pairs found and as many trained ones takes at most, with the reference,
+        and their seconds, if pairs are as large as those of the round."""
+        macs = [sum(job.costs["macs"] for job in self.jobs) / len(self.jobs)] * 2 * pairs
+        macs += [] if self.reference_macs is None else [self.reference_macs]
+        seconds = sum(macs) * self.seconds_per_mac * self.confirm.epochs
+        return len(macs) * self.confirm.seeds, seconds * self.confirm.seeds
 
 
 def plan_of(
@@ -95,6 +98,7 @@ def plan_of(
     confirm: ConfirmSettings,
     *,
     offered: Callable[[Candidate], bool],
+    reference: Reference | None = None,
 ) -> Plan:
     """The plan of a round, or of the confirmation, its time by the trainings of the same kind in the ledger whose
     candidates are `offered` by the space, or measured with one candidate."""
@@ -120,6 +124,7 @@ def plan_of(
         measured=measured,
         later=0 if missing.number is None else (rounds.rounds - missing.number) * rounds.batch,
         confirm=confirm.model_copy(update={"epochs": confirm.epochs or jobs[0].protocol.epochs}),
+        reference_macs=reference.costs["macs"] if reference else None,
         workers=getattr(trainer.executor, "workers", None),
     )
 

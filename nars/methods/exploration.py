@@ -100,6 +100,7 @@ def exploration_key(settings: SearchSettings) -> str:
         "constraint": ConstraintSettings(num_classes=settings.constraint.num_classes),
         "evolution": EvolutionSettings(),
         "confirm": ConfirmSettings(),
+        "reference": None,
     }
     costs = priced(settings.strategy.cost_axis, settings.constraint, settings.strategy.window)
     ledger = digest(ledger_file(settings.records)) if settings.records is not None else None

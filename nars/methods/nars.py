@@ -1,6 +1,5 @@
 """FBNetV3's method: rounds of choose, train and refit the predictor, then a genetic algorithm on the predictor."""
 
-from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from functools import cached_property, partial
 
@@ -8,40 +7,27 @@ import numpy as np
 
 from nars.costs.constraint import Constraint
 from nars.methods.answering import answer_of
+from nars.methods.base import BaseMethod
 from nars.methods.confirm import confirmed
-from nars.methods.contract import Answer, Watch
+from nars.methods.contract import Answer
 from nars.methods.encoder import opened_predictor
 from nars.methods.exploration import Exploration, explored, recall, remember
-from nars.methods.trainings import offers, trainer_of
+from nars.methods.trainings import offers
 from nars.predictor.cached_fits import CachedFits
-from nars.problem import Problem
 from nars.search.pool import Pool, sample_pool
 from nars.search.rounds import Evaluate, History, Round, run_rounds
 from nars.search.strategies import Strategy, open_strategy
 from nars.seeds import Stage, stage_seed
-from nars.settings import SearchSettings
 from nars.spaces.candidate import Candidate
 from nars.study.ledgers import LEDGER
-from nars.training.executor import Executor
-from nars.training.opening import open_executor
 from nars.training.trainer import CandidateTrainer
 from nars.training.worker import train_job
 
 
-class NarsMethod:
-    """See `nars.methods.contract.Method`. Trainings are shared by all limits of a study.
-
-    `memory` is what the jobs of one sweep share, None outside of sweeps: a job that asks for other limits alone goes on
-    from the rounds of the one before.
+class NarsMethod(BaseMethod):
+    """See `nars.methods.contract.Method`. Trainings are shared by all limits of a study, and a job of a sweep that asks
+    for other limits alone goes on from the rounds of the one before.
     """
-
-    def __init__(
-        self, settings: SearchSettings, problem: Problem, watch: Watch, *, memory: MutableMapping | None = None
-    ):
-        self.settings = settings
-        self.problem = problem
-        self.watch = watch
-        self.memory = memory
 
     @cached_property
     def window(self) -> Constraint:
@@ -57,13 +43,14 @@ class NarsMethod:
     def check(self) -> None:
         """See `Method`."""
         self.problem.check_reachable(self.window, what="strategy.window")
+        _ = self.reference
 
     def plan(self):
         """The `nars.methods.dry_run.Plan` of what is trained next; a sentence if the ledger holds all of it."""
         from nars.methods.dry_run import NotKnownError, OnlyKnown, plan_of, seconds_per_image  # imports what trains
 
-        with self._executor(seconds_per_image) as executor:
-            trainer = self._trainer(executor)
+        with self.executor(seconds_per_image) as executor:
+            trainer = self.trainer(executor)
             begun = len(trainer.ledger) > 0  # the first round needs no predictor
             fits = opened_predictor(self.settings, self.problem, self.watch) if begun else None
             known = OnlyKnown(trainer)
@@ -71,14 +58,14 @@ class NarsMethod:
                 history = self._rounds(fits, trainer, known)
                 self._confirmed(self._explored(fits, trainer, history), trainer, known)
             except NotKnownError as missing:
-                s = self.settings
-                return plan_of(missing, trainer, self.problem.data, s.strategy, s.confirm, offered=offers(self.problem))
+                s, rest = self.settings, {"offered": offers(self.problem), "reference": self.reference}
+                return plan_of(missing, trainer, self.problem.data, s.strategy, s.confirm, **rest)
         return "nothing would be trained: the ledger holds all trainings of this search"
 
     def answer(self) -> Answer:
         """See `Method`."""
-        with self._executor(train_job) as executor:
-            trainer = self._trainer(executor)
+        with self.executor(train_job) as executor:
+            trainer = self.trainer(executor)
             known = recall(self.memory, self.settings, self.watch) or self._explore(trainer)
             trainer.predict = partial(self._predict, known.fits)
             return self._confirmed(known, trainer, trainer)
@@ -94,23 +81,17 @@ class NarsMethod:
     def _confirmed(self, known: Exploration, trainer: CandidateTrainer, evaluate: Evaluate) -> Answer:
         answer = answer_of(self.problem, known, self.settings, records=self.problem.folder / LEDGER)
         trained, reused, seconds = trainer.trained, trainer.reused, trainer.seconds
-        answer = confirmed(answer, self.problem, self.settings, evaluate, trainer.ledger)
+        answer = confirmed(answer, self.problem, self.settings, evaluate, trainer.ledger, self.reference)
         work = dict(answer.findings["work"])
         work["trained"] += trainer.trained - trained
         work["reused"] += max(0, trainer.reused - reused - _counted_before(answer))
         work["training_seconds"] = round(work["training_seconds"] + trainer.seconds - seconds, 1)
         return replace(answer, findings={**answer.findings, "work": work})
 
-    def _executor(self, run: Callable) -> Executor:
-        return open_executor(self.settings.executor, run, accelerator=self.settings.trainer.accelerator)
-
     def _explored(self, fits: CachedFits, trainer: CandidateTrainer, history: History) -> Exploration:
         seconds = round(trainer.seconds, 1)
         work = {"trained": trainer.trained, "reused": trainer.reused, "training_seconds": seconds}
         return explored(self.problem, fits, history, self.pool, work)
-
-    def _trainer(self, executor: Executor) -> CandidateTrainer:
-        return trainer_of(self.settings, self.problem, self.watch, executor)
 
     def _predict(self, fits: CachedFits | None, candidate: Candidate) -> float | None:
         if fits is None or fits.file is None:

@@ -1,7 +1,6 @@
 """Answers from a ledger alone: the predictor learns what is recorded. Nothing is trained, no image is opened."""
 
 import json
-from collections.abc import MutableMapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,30 +11,22 @@ from nars.costs.constraint import Constraint
 from nars.costs.table import by_name
 from nars.files import content_key, write_whole
 from nars.methods.answering import answer_of
-from nars.methods.contract import Answer, Watch
+from nars.methods.base import BaseMethod
+from nars.methods.contract import Answer
 from nars.methods.cross_validation import FOLDS, folds_of, held_out_predictions
 from nars.methods.encoder import opened_predictor
 from nars.methods.exploration import Exploration, explored, recall, remember
 from nars.methods.usable_records import UsableRecords, usable_records
-from nars.problem import Problem
 from nars.search.early_stop import EarlyStop
 from nars.search.pool import new_points
 from nars.search.rounds import History, Round
 from nars.seeds import Stage, stage_seed
-from nars.settings import CostLimits, SearchSettings, parse
+from nars.settings import CostLimits, parse
 from nars.study.ledgers import LEDGER, RECORDED
 
 
-class RecordedMethod:
-    """See `nars.methods.contract.Method`. The fit is shared by all limits of a study; `memory` as in `NarsMethod`."""
-
-    def __init__(
-        self, settings: SearchSettings, problem: Problem, watch: Watch, *, memory: MutableMapping | None = None
-    ):
-        self.settings = settings
-        self.problem = problem
-        self.watch = watch
-        self.memory = memory
+class RecordedMethod(BaseMethod):
+    """See `nars.methods.contract.Method`. The fit is shared by all limits of a study."""
 
     @cached_property
     def usable(self) -> UsableRecords:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from nars.errors import UserError
+from nars.methods.confirm import Reference
 from nars.methods.contract import Watch
 from nars.problem import Problem
 from nars.records import Ledger
@@ -13,9 +14,11 @@ from nars.training.job import origin_of, training_identity
 from nars.training.trainer import CandidateTrainer
 
 
-def trainer_of(settings: SearchSettings, problem: Problem, watch: Watch, executor: Executor) -> CandidateTrainer:
-    """What trains the candidates of `problem` as `settings` say, into the study's ledger."""
-    space = problem.space
+def trainer_of(
+    settings: SearchSettings, problem: Problem, watch: Watch, executor: Executor, reference: Reference | None = None
+) -> CandidateTrainer:
+    """What trains the candidates of `problem` and the reference as `settings` say, into the study's ledger."""
+    space, of_none = problem.space, origin_of(problem.data, settings.data)
     origin = origin_of(
         problem.data, settings.data, search_space=space.architecture.name, recipe_space=space.recipe.name
     )
@@ -36,6 +39,7 @@ def trainer_of(settings: SearchSettings, problem: Problem, watch: Watch, executo
         folder=problem.folder / "trainings",
         progress=watch.progress,
         within=None if problem.constraint.label == "none" else problem.constraint.kept_by,
+        outside={reference.candidate.name: {"costs": reference.costs, "origin": of_none}} if reference else {},
     )
 
 

@@ -58,8 +58,15 @@ class PrepareSettings(Settings):
     workers: PositiveInt | None = None
 
 
+def _none(name: str | None) -> str | None:
+    return None if name == "none" else name
+
+
 class SearchSettings(StudySettings):
     """`search.py`: `pretrained` null pretrains the encoder, or reuses what the study's folder holds.
+
+    `reference` is a network that is trained as the pairs that `confirm` trains, beside which the answer is shown: a
+    candidate as `train.py` takes it, null or `none` for none.
 
     `dry_run` says what would be trained, and trains nothing. `records` is a ledger, or the folder of a study, that
     answers alone: then nothing is trained, and images, protocol, strategy and executor play no part; `records_of` is
@@ -76,6 +83,7 @@ class SearchSettings(StudySettings):
     strategy: StrategySettings
     evolution: EvolutionSettings
     confirm: ConfirmSettings = later(ConfirmSettings())
+    reference: Annotated[PathText | None, AfterValidator(_none)] = later(None)
     executor: ExecutorSettings
     trainer: TrainerSettings
     logger: LoggerSettings

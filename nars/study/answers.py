@@ -23,7 +23,7 @@ ANSWER_KEYS = ("architecture", "recipe", "predicted_accuracy", "predicted_std", 
 # Settings that decide neither what is trained nor what is answered.
 NO_PART_IN_ANSWER = {"study", "runs_dir", "dry_run", "executor", "logger"}
 NO_PART_OF_TRAINER = {"accelerator", "loader_workers", "checkpoint_every", "keep_checkpoints"}
-NO_PART_WITH_RECORDS = {"confirm", "data", "protocol", "method", "trainer"}  # where a ledger answers alone
+NO_PART_WITH_RECORDS = {"confirm", "reference", "data", "protocol", "method", "trainer"}  # where a ledger answers alone
 PART_OF_STRATEGY = {"answers", "pool_size", "cost_axis"}  # there
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it was built in: ten times as fast
@@ -99,6 +99,8 @@ def deciding(settings: Mapping) -> dict:
         strategy = {key: value for key, value in settings["strategy"].items() if key in PART_OF_STRATEGY}
         return {key: value for key, value in kept.items() if key not in NO_PART_WITH_RECORDS} | {"strategy": strategy}
     parts = {key: value for key, value in settings.get("trainer", {}).items() if key not in NO_PART_OF_TRAINER}
+    if not kept.get("confirm", {}).get("pairs"):
+        kept.pop("reference", None)  # is trained with them
     return kept | {"trainer": parts}
 
 

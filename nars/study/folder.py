@@ -34,8 +34,7 @@ class Study:
     def trained_since(self, run: Run) -> list[Record]:
         """Records of a search's seed that stand in no round yet: those of the round that goes on."""
         known = {c.key for other in self.runs for r in other.summary.rounds for c in r.candidates}
-        confirmations = [other.summary.confirmation for other in self.runs if other.summary.confirmation]
-        known |= {key for confirmation in confirmations for pair in confirmation.pairs for key in pair.keys}
+        known |= {key for run in self.runs if run.summary.confirmation for key in run.summary.confirmation.keys}
         seed = run.summary.settings["seed"]
         return [r for r in self.records.values() if r.key not in known and r.seed == seed]
 

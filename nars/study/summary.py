@@ -110,11 +110,28 @@ class ConfirmedSummary(Summary):
     trained_before: bool
 
 
+class ReferenceSummary(Summary):
+    """The network that was trained beside these pairs: what the settings call it, keys of its records by seed, and
+    the accuracy of each (None: failed)."""
+
+    name: str
+    keys: tuple[str, ...]
+    costs: dict[str, float]
+    accuracies: tuple[float | None, ...]
+
+
 class ConfirmationSummary(Summary):
-    """The last stage of a search: its pairs, each trained for `epochs` epochs."""
+    """The last stage of a search: its pairs and the `reference`, each trained for `epochs` epochs."""
 
     epochs: int
     pairs: tuple[ConfirmedSummary, ...]
+    reference: ReferenceSummary | None = None
+
+    @property
+    def keys(self) -> set[str]:
+        """Of all its records."""
+        reference = self.reference.keys if self.reference else ()
+        return {*reference, *(key for pair in self.pairs for key in pair.keys)}
 
 
 class SupernetEpoch(Summary):

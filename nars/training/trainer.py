@@ -57,8 +57,9 @@ class CandidateTrainer:
     Several processes may do so with one ledger at the same time: each training is claimed by one of them, and the
     others wait for its record. `job_values` are the fields of `TrainingJob` that all candidates share; `price` gives
     the costs of one by name, `predict` the accuracy that is expected of it, which loggers show, `within` whether costs
-    keep the limits of the search, where it has any: the best accuracy that is shown is of those that do. Counts what
-    was `trained`, `reused`, and the seconds that training took.
+    keep the limits of the search, where it has any: the best accuracy that is shown is of those that do. `outside` has
+    other values of `TrainingJob` for candidates that these cannot be asked about, by name. Counts what was `trained`,
+    `reused`, and the seconds that training took.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class CandidateTrainer:
         progress: Progress,
         predict: Callable[[Candidate], float | None] = lambda _: None,
         within: Callable[[Mapping[str, float]], bool] | None = None,
+        outside: Mapping[str, Mapping] = {},
     ):
         self.ledger = ledger
         self.executor = executor
@@ -79,6 +81,7 @@ class CandidateTrainer:
         self.price = price
         self.predict = predict
         self.within = within
+        self.outside = outside
         self.folder = folder
         self.progress = progress
         self.claims = Claims(folder)
@@ -112,15 +115,11 @@ class CandidateTrainer:
     def job(self, candidate: Candidate, epochs: int, seed: int | None = None) -> TrainingJob:
         """What trains a candidate for so many epochs."""
         key = self.key(candidate, seed)
-        return TrainingJob(
-            **(self.job_values if seed is None else self.job_values | {"seed": seed}),
-            **candidate.to_dict(),
-            key=key,
-            folder=str(self.folder / key),
-            epochs=epochs,
-            costs=self.price(candidate),
-            predicted_accuracy=self.predict(candidate),
-        )
+        own = self.outside.get(candidate.name)
+        if own is None:
+            own = {"costs": self.price(candidate), "predicted_accuracy": self.predict(candidate)}
+        values = self.job_values | own | ({} if seed is None else {"seed": seed})
+        return TrainingJob(**values, **candidate.to_dict(), key=key, folder=str(self.folder / key), epochs=epochs)
 
     def _train(self, work: SharedJobs, title: str) -> Iterator[Record]:
         self.progress.start(title, total=len(work.jobs) * work.epochs)

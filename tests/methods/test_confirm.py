@@ -1,5 +1,6 @@
 """The last stage: what was measured ranks the answer, whatever was predicted."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,18 +9,24 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from nars.configuration import settings_from
-from nars.methods.confirm import confirmed, seeds_of
+from nars.methods.confirm import Reference, confirmed, seeds_of
 from nars.methods.contract import Answer
 from nars.problem import Problem
 from nars.records import Ledger, Record, training_key
 from nars.search.distinct import best_apart
 from nars.search.early_stop import EarlyStop
 from nars.search.rounds import History, Round
-from nars.settings import ConfirmSettings, SearchSettings
-from nars.study.summary import findings_of
+from nars.settings import ConfirmSettings, SearchSettings, parse
+from nars.spaces.candidate import Candidate
+from nars.study.summary import ConfirmationSummary, findings_of
 
 CONF = Path(__file__).parents[2] / "conf"
 LIMIT = 1.5e6
+REFERENCE = Reference(
+    name="timm:resnet18",
+    candidate=Candidate(architecture={"timm": "resnet18", "resolution": 48}, recipe={"lr": 0.02}),
+    costs={"macs": 8e7, "params": 1.1e7},
+)
 
 
 def settings_of(folder: Path, *overrides: str) -> SearchSettings:
@@ -43,7 +50,9 @@ class Trained:
             yield from (self.record(candidate, epochs, seed, self.ends(number)) for seed in seeds)
 
     def record(self, candidate, epochs, seed, status) -> Record:
-        accuracy = float(self.planted(self.problem.space.locate_candidate(candidate)[None])[0]) + 0.001 * seed
+        inside = candidate.architecture.get("timm") is None
+        accuracy = float(self.planted(self.problem.space.locate_candidate(candidate)[None])[0]) if inside else 0.6
+        accuracy += 0.001 * seed
         record = Record(
             key=training_key(candidate, {}, seed),
             **candidate.to_dict(),
@@ -52,7 +61,7 @@ class Trained:
             epochs=epochs,
             status=status,
             accuracies=(accuracy / 2,) * (epochs - 1) + (accuracy,) if status == "finished" else (),
-            costs=self.problem.price_candidate(candidate),
+            costs=self.problem.price_candidate(candidate) if inside else REFERENCE.costs,
             seconds=1.0,
             reason="no room" if status == "failed" else None,
         )
@@ -169,3 +178,32 @@ def test_what_diverged_comes_last_and_what_failed_says_nothing(search):
     assert after.findings["confirmation"]["pairs"][1]["accuracies"] == [None]
     work = after.findings["work"]
     assert (work["failed"], work["diverged"], work["failure"]) == (1, 1, "no room")
+
+
+def test_the_reference_is_trained_as_the_pairs_and_is_none_of_them(search, planted):
+    problem, settings, trained, before = search("confirm.pairs=2", "confirm.seeds=2", "confirm.epochs=7")
+    alone = confirmed(before, problem, settings, trained, trained.ledger)
+    pairs = set(trained.asked)
+    after = confirmed(before, problem, settings, trained, trained.ledger, REFERENCE)
+    name = REFERENCE.candidate.name
+    assert set(trained.asked) - pairs == {(name, 7, 0), (name, 7, 1)}
+    np.testing.assert_array_equal(after.points, alone.points)
+    found = after.findings["confirmation"]
+    assert found["pairs"] == alone.findings["confirmation"]["pairs"]
+    keys = [training_key(REFERENCE.candidate, {}, seed) for seed in (0, 1)]
+    assert found["reference"] == {
+        "name": "timm:resnet18",
+        "costs": REFERENCE.costs,
+        "keys": keys,
+        "accuracies": pytest.approx([0.6, 0.601]),
+    }
+    summary = parse(ConfirmationSummary, json.loads(json.dumps(found)))
+    assert summary.keys == {*keys, *(key for pair in found["pairs"] for key in pair["keys"])}
+
+
+def test_a_reference_that_failed_counts_as_a_failed_training(search):
+    problem, settings, trained, before = search("confirm.pairs=2")
+    trained.ends = lambda number: "failed" if number == 4 else "finished"
+    after = confirmed(before, problem, settings, trained, trained.ledger, REFERENCE)
+    assert after.findings["confirmation"]["reference"]["accuracies"] == [None]
+    assert (after.findings["work"]["failed"], after.findings["work"]["failure"]) == (1, "no room")

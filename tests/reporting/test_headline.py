@@ -100,6 +100,27 @@ def test_a_confirmed_answer_is_measured_and_how_far_predictions_were_off_is_said
     assert run.result.predicted_std is not None  # as before there was a confirmation
 
 
+def test_beside_the_answer_stands_the_reference(searched):
+    maker, run = searched
+    best = run.answers[0] | {"measured_accuracy": 0.8, "measured_seeds": 1, "measured_epochs": 2}
+
+    def said(accuracies, macs):
+        keys, costs = tuple("abc"[: len(accuracies)]), {"macs": macs, "params": 2e6}
+        reference = {"name": "fbnetv3_a", "keys": keys, "costs": costs, "accuracies": accuracies}
+        confirmation = {"epochs": 2, "pairs": (), "reference": reference}
+        summary = parse(type(run.summary), run.summary.model_dump(mode="json") | {"confirmation": confirmation})
+        write_answer(run.folder, [best, *run.answers[1:]], summary)
+        study = read_study(maker.folder)
+        return headline(study.runs[0], study)[-1]
+
+    assert said((None,), 1.5e6) == "The reference fbnetv3_a (1.5M MACs, 2M params) could not be trained."
+    outside = "The reference fbnetv3_a (3M MACs, 2M params, outside the limit), trained alike: 0.750 ± 0.071, 2 seeds."
+    assert said((0.7, 0.8, None), 3e6) == outside
+    alone = "The reference fbnetv3_a (1.5M MACs, 2M params), trained alike: 0.700."
+    assert said((0.7,), 1.5e6) == alone
+    assert alone in write_report([maker.folder]).read_text()
+
+
 def test_random_pairs_are_those_of_a_random_search_as_many_as_were_trained(searched, make_study):
     maker, run = searched
     trained(maker, run.answers[0], 0.9)

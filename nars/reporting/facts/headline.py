@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from nars.costs.table import in_words
 from nars.reporting.facts.describe import duration, limits
-from nars.reporting.facts.measured import measured_epochs, training_of, with_measurements
+from nars.reporting.facts.measured import measured_epochs, measurement, training_of, with_measurements
 from nars.study.answers import Run
 from nars.study.folder import Study
 
@@ -24,7 +25,7 @@ def headline(run: Run, study: Study) -> list[str]:
         f"{first} {limits(run.summary.constraint)}: accuracy {measured_words(best)} after epoch "
         f"{best['measured_epochs']}; predicted {predicted_words(best)}."
     ]
-    return sentences + [words for words in (_confirmation(run), _random(run, study)) if words]
+    return sentences + [words for words in (_confirmation(run), _random(run, study), _reference(run)) if words]
 
 
 def predicted_words(answer: Mapping) -> str:
@@ -67,6 +68,19 @@ def _confirmation(run: Run) -> str | None:
         return None
     pairs = "The pair found was" if len(errors) == 1 else f"The {len(errors)} pairs found were"
     return f"{pairs} measured {sum(errors) / len(errors):+.3f} off the prediction on average."
+
+
+def _reference(run: Run) -> str | None:
+    """Next to a known network that was trained in the same way."""
+    reference = run.summary.confirmation.reference if run.summary.confirmation else None
+    if reference is None:
+        return None
+    known = [accuracy for accuracy in reference.accuracies if accuracy is not None]
+    outside = "" if run.constraint.kept_by(reference.costs) else ", outside the limit"
+    named = f"The reference {reference.name} ({in_words(reference.costs)}{outside})"
+    if not known:
+        return f"{named} could not be trained."
+    return f"{named}, trained alike: {measured_words(measurement(known, run.summary.confirmation.epochs))}."
 
 
 def _random(run: Run, study: Study) -> str | None:

@@ -1,6 +1,6 @@
 """What is recorded of answers: by their own confirmation, or by other trainings on the same images in the same way."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import mean, stdev
 
@@ -57,7 +57,10 @@ def _recorded(answer: Mapping, records: Mapping[str, Record], epochs: int) -> di
     keys = [training_key(candidate, training, seed) for seed in sorted({record.seed for record in records.values()})]
     known = [records[key] for key in keys if key in records and records[key].answers(epochs)]
     accuracies = [record.accuracy_at(epochs) for record in known]
-    if not accuracies:
-        return {}
+    return measurement(accuracies, epochs) if accuracies else {}
+
+
+def measurement(accuracies: Sequence[float], epochs: int) -> dict:
+    """What is said of accuracies after `epochs` epochs, one per seed and at least one, as answers say it."""
     std = {"measured_std": stdev(accuracies)} if len(accuracies) > 1 else {}
     return {"measured_accuracy": mean(accuracies), "measured_seeds": len(accuracies), "measured_epochs": epochs} | std

@@ -58,7 +58,7 @@ def _failures(summary: SearchSummary) -> str | None:
         return None
     keys = {c.key for r in summary.rounds for c in r.candidates}
     if summary.confirmation is not None:
-        keys |= {key for pair in summary.confirmation.pairs for key in pair.keys}
+        keys |= summary.confirmation.keys
     total = len(keys)
     return (
         f"{work.failed} of {total} trainings failed and count for nothing; the first: {work.failure}. "

@@ -59,7 +59,7 @@ def print_search_setup(
             "costs": _classes(num_classes, images),
             "protocol": _protocol(settings.protocol, images, sides),
             "strategy": _strategy(settings.strategy),
-            "confirm": _confirm(settings.confirm),
+            "confirm": _confirm(settings.confirm, settings.reference),
             "devices": f"{_executor(settings.executor)}, {_trainer(settings.trainer)}",
             "study": f"{settings.runs_dir}/{settings.study}",
         },
@@ -118,11 +118,12 @@ def _strategy(strategy: StrategySettings) -> str:
     return f"{words}; the first {start}{key} of these {asked} are random"
 
 
-def _confirm(confirm: ConfirmSettings) -> str:
+def _confirm(confirm: ConfirmSettings, reference: str | None) -> str:
     if not confirm.pairs:
         return "nothing: the answer is as predicted (confirm.pairs)"
     several = f" with {confirm.seeds} seeds" if confirm.seeds > 1 else ""
-    return f"the best {confirm.pairs} pairs found and as many trained ones are trained{several} at the end"
+    beside = "" if reference is None else f", {reference} beside them"
+    return f"the best {confirm.pairs} pairs found and as many trained ones are trained{several} at the end{beside}"
 
 
 def _executor(executor: ExecutorSettings) -> str:
