@@ -9,6 +9,7 @@ from importlib import import_module
 _ROOM_OF = {
     "EvolutionSettings": "settings",
     "Predictor": "predictor.predictor",
+    "Pricing": "costs.pricing",
     "UserError": "errors",
     "architecture_of": "networks.architectures",
     "costs_of": "networks.architectures",

@@ -20,6 +20,7 @@ from nars.settings import (
     ConstraintSettings,
     CostLimits,
     DataSettings,
+    LatencySettings,
     RecipeSpaceSettings,
     parse,
 )
@@ -80,14 +81,17 @@ class OpenStudy:
         settings = run.summary.settings
         own = parse(ConstraintSettings, settings["constraint"], where="constraint")
         limited = parse(CostLimits, limits, where="limits") if limits else own
+        latency = parse(LatencySettings, settings.get("latency", {}), where="latency")
+        names = priced(run.summary.cost_axis, limited, latency=latency.table is not None)
         return Problem(
             space=self.space(answer=answer),
-            constraint=Constraint.of(limited, priced(run.summary.cost_axis, limited)),
+            constraint=Constraint.of(limited, names),
             classes_counted=own.num_classes,
             cost_axis=run.summary.cost_axis,
             data_settings=TypeAdapter(DataSettings).validate_python(settings["data"]),
             seed=settings["seed"],
             folder=self.study.folder,
+            latency=latency if latency.table is not None else None,
         )
 
     def predictor(self, *, answer: str | None = None) -> Predictor:

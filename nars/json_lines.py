@@ -68,13 +68,19 @@ def append_line(path: Path, content: dict) -> None:
     One process at a time does so; that each line is begun and ended by its own writer, in one piece, keeps all lines
     readable where that fails. Of a name of a file that is no UTF-8, what cannot be read back becomes `?`.
     """
-    text = json.dumps(content, allow_nan=False, ensure_ascii=False).encode(errors="replace") + b"\n"
+    append_text(path, json.dumps(content, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def append_text(path: Path, line: str, *, head: str = "") -> None:
+    """The same for a line of any text that ends in a line end; `head` goes before the first one of a file."""
+    text = line.encode(errors="replace")
     path.parent.mkdir(parents=True, exist_ok=True)
     claim = path.with_name(f"{path.name}.claim")
     with turn(claim, wait_seconds=WAIT_SECONDS), open(path, "ab+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         torn = size > 0 and _last_byte(file, size) != b"\n"
-        _write_or_take_back(file, b"\n" + text if torn else text, size)
+        begin = head.encode() if size == 0 else b"\n" if torn else b""
+        _write_or_take_back(file, begin + text, size)
 
 
 def parse_object(text: str | bytes) -> dict | None:

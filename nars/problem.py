@@ -9,11 +9,14 @@ import numpy as np
 
 from nars.costs.constraint import Constraint, check_reachable, extremes, priced
 from nars.costs.joint import price
-from nars.costs.table import by_name
+from nars.costs.pricing import Pricing
+from nars.costs.table import LATENCY, by_name
 from nars.data import ImageData, open_data
 from nars.errors import UserError
+from nars.latency.opening import MeasuredLatency, open_latency, shapes_of_space
 from nars.search.evolution import random_feasible
-from nars.settings import DataSettings, SearchSettings
+from nars.settings import DataSettings, LatencySettings, SearchSettings
+from nars.shell import override, word
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace
 from nars.spaces.recipe import RecipeSpace, fixed_recipe, recipe_space
@@ -27,8 +30,9 @@ class Problem:
     """Which pair of `space` is best within `constraint`, trained on the images of `data_settings`?
 
     Costs count a classifier of `classes_counted` classes, None = those of the images; `cost_axis` is the one over which
-    fronts are drawn. `seed` decides all that is random. `folder` is the study's, where what a method learns on the way
-    is kept and shared with other questions. Images are opened when they are needed.
+    fronts are drawn, `latency` whose latency is one, None = nobody's. `seed` decides all that is random. `folder` is
+    the study's, where what a method learns on the way is kept and shared with other questions. Images are opened when
+    they are needed.
 
     Of a dry run `scratch` is a folder of its own, in which all is written, so that nothing is left behind.
     """
@@ -41,16 +45,24 @@ class Problem:
     seed: int
     folder: Path
     scratch: Path | None = None
+    latency: LatencySettings | None = None
 
     @classmethod
     def of(cls, settings: SearchSettings, *, scratch: Path | None = None) -> "Problem":
         """The question that `search.py` is asked."""
-        names = priced(settings.strategy.cost_axis, settings.constraint, settings.strategy.window)
+        limits = (settings.constraint, settings.strategy.window)
+        names = priced(settings.strategy.cost_axis, *limits, latency=settings.latency.table is not None)
+        if LATENCY in names and settings.latency.table is None:
+            raise UserError(
+                f"{LATENCY} of which device? give the folder of its table: latency.table=...; "
+                f"python measure_latency.py search_space={settings.search_space.name} makes one"
+            )
         return cls(
             space=JointSpace(ArchitectureSpace(settings.search_space), _recipes(settings)),
             constraint=Constraint.of(settings.constraint, names),
             classes_counted=settings.constraint.num_classes,
             cost_axis=settings.strategy.cost_axis,
+            latency=None if settings.latency.table is None else settings.latency,
             data_settings=settings.data if scratch is None else _without_new_split(settings.data),
             seed=settings.seed,
             folder=Path(settings.runs_dir) / settings.study,
@@ -79,6 +91,21 @@ class Problem:
         return self.classes_counted or self.data.num_classes
 
     @property
+    def pricing(self) -> Pricing:
+        """How architectures are priced."""
+        measured = self.measured_latency
+        return Pricing(num_classes=self.num_classes, latency=measured and measured.table)
+
+    @cached_property
+    def measured_latency(self) -> MeasuredLatency | None:
+        """What each block of the space takes on the device of `latency`; None if it is not priced."""
+        if self.latency is None:
+            return None
+        space = self.space.architecture
+        of = (override("search_space", space.name), word("num_classes", str(self.num_classes)))
+        return open_latency(self.latency, shapes_of_space(space, self.num_classes), of=of)
+
+    @property
     def costs(self) -> tuple[str, ...]:
         """Names of the costs that are priced."""
         return self.constraint.names
@@ -97,7 +124,7 @@ class Problem:
 
     def price(self, points: np.ndarray) -> np.ndarray:
         """`costs` float64 (n, k) of joint points (n, d)."""
-        return price(self.space, points, self.costs, num_classes=self.num_classes)
+        return price(self.space, points, self.costs, self.pricing)
 
     def price_candidate(self, candidate: Candidate) -> dict[str, float]:
         """`costs` of one candidate of the space, by name."""
@@ -110,7 +137,7 @@ class Problem:
     @property
     def extremes(self) -> np.ndarray:
         """Joint points (k, d): architectures at the ends of what is limited, with the middle of the recipe space."""
-        ends = extremes(self.constraint, self.space.architecture, num_classes=self.num_classes)
+        ends = extremes(self.constraint, self.space.architecture, self.pricing)
         recipe = np.tile(self.space.recipe.sizes // 2, (len(ends), 1))
         return np.concatenate([ends, recipe], axis=1).astype(np.int16)
 
@@ -128,7 +155,7 @@ class Problem:
 
     def check_reachable(self, limits: Constraint, *, what: str) -> None:
         """UserError if no architecture keeps one of the limits; `what` names them."""
-        check_reachable(limits, self.space.architecture, num_classes=self.num_classes, what=what)
+        check_reachable(limits, self.space.architecture, self.pricing, what=what)
 
 
 def _recipes(settings: SearchSettings) -> RecipeSpace:

@@ -84,6 +84,19 @@ def _random_blocks(rng: np.random.Generator) -> dict:
 
 
 @pytest.fixture(scope="session")
+def planted_latency(tiny, tmp_path_factory) -> Path:
+    """The folder of a latency table that holds random milliseconds for every block of the tiny space."""
+    from nars.latency.opening import shapes_of_space
+    from nars.latency.table import HEAD, LINES
+
+    folder, rng = tmp_path_factory.mktemp("latency"), np.random.default_rng(0)
+    shapes = shapes_of_space(tiny, 1000)
+    lines = [",".join(map(str, (*shape[:-1], rng.uniform(0.01, 0.3), shape.activation))) for shape in shapes]
+    (folder / LINES).write_text("\n".join([HEAD, *lines]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def counted():
     """A function: costs of a network on the meta device (so without arithmetic) for images of a side, counted layer by
     layer as it runs."""

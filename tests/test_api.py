@@ -87,7 +87,7 @@ def test_a_space_by_name_or_by_file_is_the_one_in_conf(fbnetv3_joint, tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (None, "search_space={file}: no such file; give a YAML file, or one of fbnetv3"),
+        (None, "search_space={file}: no such file; give a YAML file, or one of "),
         ("[1, 2]", "{file}: holds no keys; see"),
         ("a: [", "{file}: not YAML: "),
         ("name: x\nresolution: -1", "search_space."),
@@ -106,10 +106,11 @@ def test_a_space_that_is_none(text, expected, tmp_path):
 def test_costs_of_pairs_are_those_of_their_architectures():
     space = nars.load_space("tiny", "tiny")
     points = space.sample(20, seed=3)
-    priced = nars.price(space, points, ["params", "macs"], num_classes=7)
+    ten = nars.Pricing(num_classes=10)
+    priced = nars.price(space, points, ["params", "macs"], ten)
     for point, costs in zip(points, priced, strict=True):
         architecture = nars.architecture_of(space.candidate(point).architecture)
-        assert costs.tolist() == [nars.costs_of(architecture, num_classes=7)[name] for name in ("params", "macs")]
+        assert costs.tolist() == [nars.costs_of(architecture, ten)[name] for name in ("params", "macs")]
 
 
 def test_records_are_the_rows_of_the_ledger(study, folder):

@@ -34,7 +34,8 @@ ALLOWED = {
     "training": ONE_TRAINING | {"machine", "leases", "training/single"},
     "training/single": ONE_TRAINING | {"machine", "training", "training/weights"},
     "training/weights": ONE_TRAINING | {"training"},
-    "study": LOW | {"machine", "costs", "data", "leases", "records", "search", "shell"},
+    "latency": LOW | {"spaces", "costs", "networks", "candidates", "json_lines", "machine", "shell"},
+    "study": LOW | {"latency", "machine", "costs", "data", "leases", "records", "search", "shell"},
     "reporting": FACTS | {"streams", "wandb_run", "reporting/facts", "reporting/page", "reporting/screen"},
     "reporting/facts": FACTS,
     "reporting/page": FACTS | {"reporting/facts"},
@@ -46,7 +47,7 @@ ALLOWED = {
     "sweep": LOW | {"configuration", "console", "shell", "streams", "study", "reporting/screen"},
 }
 ALLOWED["supernet"] = LOW | {"spaces", "costs", "networks", "data"}
-ALLOWED["problem"] = LOW | {"spaces", "costs", "data", "search", "study"}
+ALLOWED["problem"] = LOW | {"spaces", "costs", "data", "latency", "search", "shell", "study"}
 ALLOWED["methods"] = ONE_TRAINING | {"leases", "problem", "study", "search", "predictor", "seeds", "training"}
 ALLOWED["methods"] |= {"training/single", "supernet"}
 WITH_HYDRA = {"advice", "overrides", "configuration", "sweep"}

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from nars.commands.train import evaluate_weights, train_candidate
 from nars.configuration import settings_from
+from nars.costs.pricing import Pricing
 from nars.data import open_data
 from nars.networks.architectures import architecture_of, costs_of
 from nars.records import Ledger, training_key
@@ -65,7 +66,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def known_costs(architecture: dict, num_classes: int) -> dict[str, float]:
     """The costs that version 0.1 knew, as they are counted now."""
-    costs = costs_of(architecture_of(architecture), num_classes=num_classes)
+    costs = costs_of(architecture_of(architecture), Pricing(num_classes=num_classes))
     return {name: costs[name] for name in ("macs", "params")}
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from nars.commands.search import Search
 from nars.configuration import settings_from
+from nars.costs.pricing import Pricing
 from nars.data import open_data
 from nars.networks.architectures import architecture_of, costs_of
 from nars.problem import Problem
@@ -92,7 +93,7 @@ def test_classes_are_counted_from_the_images(photos):
     candidate = problem.space.candidate(point)
     assert problem.price_candidate(candidate) == {
         name: cost
-        for name, cost in costs_of(architecture_of(candidate.architecture), num_classes=3).items()
+        for name, cost in costs_of(architecture_of(candidate.architecture), Pricing(num_classes=3)).items()
         if name in problem.costs
     }
     assert Problem.of(settings_of(*TINY, *photos, "constraint.num_classes=1000")).num_classes == 1000

@@ -9,21 +9,25 @@ import torch
 from rich.console import Console
 
 from nars.candidates import load_architecture, load_candidate, predicted_accuracy
+from nars.costs.pricing import Pricing
 from nars.costs.table import gathered, in_words
 from nars.data import ImageData, open_data
 from nars.data.folder import open_whole_folder
 from nars.data.names import beside
 from nars.errors import UserError
 from nars.files import digest, make_study_folder, write_whole
+from nars.latency.opening import open_latency, shapes_of_architecture
 from nars.machine import limited_threads
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
+from nars.networks.timm_models import TimmArchitecture
 from nars.records import Ledger, Record, training_key
 from nars.reporting.screen.setup import Images, print_training_setup
 from nars.reporting.screen.terminal import print_passed_over
 from nars.reporting.tracking.notices import Notices
 from nars.reporting.tracking.searches import pairs_artifact
 from nars.settings import TeacherSettings, TrainSettings
-from nars.shell import command, override
+from nars.shell import command, override, word
+from nars.spaces.architecture import Architecture
 from nars.study.answers import SPLIT
 from nars.study.outcomes import Result
 from nars.training.claims import LEASE_SECONDS, Claims
@@ -186,7 +190,7 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
             outputs=outputs,
             trainer=settings.trainer,
         )
-    costs = costs_of(architecture, num_classes=num_outputs)
+    costs = costs_of(architecture, _pricing(settings, architecture, num_outputs))
     console.print(_accuracy_line(vars(accuracy)), soft_wrap=True)
     console.print(_costs_line(costs, architecture.resolution, num_outputs), soft_wrap=True)
     return Result(
@@ -262,9 +266,23 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
         teacher=teacher,
         epochs=settings.protocol.epochs,
         seed=settings.seed,
-        costs=costs_of(architecture, num_classes=data.num_classes),
+        costs=costs_of(architecture, _pricing(settings, architecture, data.num_classes)),
         predicted_accuracy=None if overrides else predicted_accuracy(settings.candidate),
     )
+
+
+def _pricing(settings: TrainSettings, architecture: Architecture | TimmArchitecture, num_classes: int) -> Pricing:
+    """How the network is priced; UserError if it is no sum of the blocks that latency tables hold."""
+    if settings.latency.table is None:
+        return Pricing(num_classes=num_classes)
+    if isinstance(architecture, TimmArchitecture):
+        raise UserError(
+            f"latency.table={settings.latency.table}: candidate={settings.candidate} is a network of timm's, whose "
+            "blocks no table holds; leave latency.table out"
+        )
+    of = (override("candidate", settings.candidate), word("num_classes", str(num_classes)))
+    shapes = shapes_of_architecture(architecture, num_classes)
+    return Pricing(num_classes=num_classes, latency=open_latency(settings.latency, shapes, of=of).table)
 
 
 def _teacher_job(teacher: TeacherSettings, data: ImageData) -> TeacherJob | None:

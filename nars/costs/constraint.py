@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nars.costs.extremes import extreme
-from nars.costs.table import ALWAYS, LIMITED, short_number
+from nars.costs.pricing import Pricing
+from nars.costs.table import ALWAYS, LATENCY, LIMITED, short_number
 from nars.errors import UserError
 from nars.settings import CostLimits
 from nars.spaces.architecture import ArchitectureSpace
@@ -50,25 +51,25 @@ class Constraint:
         return ", ".join(parts) or "none"
 
 
-def priced(axis: str, *limits: CostLimits) -> tuple[str, ...]:
+def priced(axis: str, *limits: CostLimits, latency: bool = False) -> tuple[str, ...]:
     """Names of the costs that a search with these limits prices, in the order of the table; `axis` is the one that it
-    chooses by."""
-    needed = {*ALWAYS, axis}.union(*(settings.limited for settings in limits))
+    chooses by, `latency` whether there is a table of it."""
+    needed = {*ALWAYS, axis, *([LATENCY] if latency else [])}.union(*(settings.limited for settings in limits))
     return tuple(name for name in LIMITED if name in needed)
 
 
-def check_reachable(constraint: Constraint, space: ArchitectureSpace, *, num_classes: int, what: str) -> None:
+def check_reachable(constraint: Constraint, space: ArchitectureSpace, pricing: Pricing, *, what: str) -> None:
     """UserError if `space` has no architecture inside any one limit; names the nearest cost it can reach."""
     for name, low, high in zip(constraint.names, constraint.low, constraint.high, strict=True):
         if high < np.inf:
-            smallest = extreme(space, name, num_classes=num_classes)
+            smallest = extreme(space, name, pricing)
             if smallest.exact and smallest.cost > high:
                 raise UserError(
                     f"{what} {name} <= {short_number(high)} cannot be met: the smallest architecture of "
                     f"search_space={space.name} needs {short_number(smallest.cost)}; raise max_{name}"
                 )
         if low > -np.inf:
-            largest = extreme(space, name, num_classes=num_classes, greatest=True)
+            largest = extreme(space, name, pricing, greatest=True)
             if largest.exact and largest.cost < low:
                 raise UserError(
                     f"{what} {name} >= {short_number(low)} cannot be met: the largest architecture of "
@@ -76,11 +77,11 @@ def check_reachable(constraint: Constraint, space: ArchitectureSpace, *, num_cla
                 )
 
 
-def extremes(constraint: Constraint, space: ArchitectureSpace, *, num_classes: int) -> np.ndarray:
+def extremes(constraint: Constraint, space: ArchitectureSpace, pricing: Pricing) -> np.ndarray:
     """Points (k, d) with the least of each cost that has an upper limit, and the greatest of each that has a lower
     one: where hardly any architecture keeps the limits, these may."""
     points = []
     for name, low, high in zip(constraint.names, constraint.low, constraint.high, strict=True):
-        points += [extreme(space, name, num_classes=num_classes).point] if high < np.inf else []
-        points += [extreme(space, name, num_classes=num_classes, greatest=True).point] if low > -np.inf else []
+        points += [extreme(space, name, pricing).point] if high < np.inf else []
+        points += [extreme(space, name, pricing, greatest=True).point] if low > -np.inf else []
     return np.array(points, dtype=np.int16).reshape(-1, len(space))

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from nars.costs.pricing import AS_PUBLISHED, Pricing
 from nars.costs.statistics import costs, part_tables
 from nars.spaces.architecture import ArchitectureSpace
 
@@ -22,22 +23,20 @@ class Extreme:
 
 
 @lru_cache(maxsize=64)
-def extreme(space: ArchitectureSpace, name: str, *, num_classes: int, greatest: bool = False) -> Extreme:
+def extreme(space: ArchitectureSpace, name: str, pricing: Pricing = AS_PUBLISHED, *, greatest: bool = False) -> Extreme:
     """The architecture of `space` with the least, or the greatest, cost `name`.
 
     Exact by variable elimination over the costs of the parts. Where the space is too large for that, one choice after
     the other is improved, from the first or the last of all.
     """
     sign = -1 if greatest else 1
-    tables = part_tables(space, (name,), num_classes)
+    tables = part_tables(space, (name,), pricing)
     point = None if tables is None else least([(t.dimensions, sign * t.values[0]) for t in tables], len(space))
     exact = point is not None
     if not exact:
         start = space.sizes - 1 if greatest else np.zeros(len(space), dtype=np.int16)
-        point = _improved(
-            lambda points: sign * costs(space, points, (name,), num_classes=num_classes)[:, 0], space, start
-        )
-    cost = costs(space, point[None], (name,), num_classes=num_classes)[0, 0]
+        point = _improved(lambda points: sign * costs(space, points, (name,), pricing)[:, 0], space, start)
+    cost = costs(space, point[None], (name,), pricing)[0, 0]
     return Extreme(point=point, cost=float(cost), exact=exact)
 
 

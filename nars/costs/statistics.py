@@ -1,21 +1,22 @@
-"""What architectures cost, for whole matrices of points at once: multiply-adds, parameters and more.
+"""What architectures cost, for whole matrices of points at once: multiply-adds, parameters, latency and more.
 
 MACs count convolution and linear layers (papers call this FLOPs); params count every trainable number, batch norm
 and biases included. Both equal what fvcore and `sum(p.numel())` find on the built network. Published FBNetV3 numbers
-use another convention, available as `released_macs` and `weights`.
+use another convention, available as `released_macs` and `weights`. Latency is the sum of what was measured of blocks.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
-from nars.costs.rounding import expanded_width, squeezed_width
-from nars.settings import ConvHeadSettings
+from nars.costs.pricing import AS_PUBLISHED, Pricing
+from nars.costs.shapes import Part, Shapes, distinct_rows, parts
+from nars.costs.table import LATENCY
 from nars.spaces.architecture import ArchitectureSpace
-from nars.spaces.table import BLOCK_KEYS, NO_SQUEEZE, SQUEEZE_INPUT, ArchitectureTable, Run
+from nars.spaces.table import ArchitectureTable
 
 CHUNK = 8192  # rows priced together: the working set of one chunk stays in the cache
 MAX_ENTRIES = 100_000  # combinations of choices that decide the costs of a part, up to which they are looked up
@@ -54,79 +55,62 @@ class _Tally:
             setattr(self, name, getattr(self, name) + getattr(block, name) * times)
 
 
-def _residual(c_in, run: Run, side_in, side_out) -> _Tally:
-    """One inverted residual (depthwise-separable where it works on its input's channels)."""
+def _block(shapes: Shapes) -> _Tally:
+    """An inverted residual (depthwise-separable where it works on its input's channels)."""
     tally, expand, squeeze = _Tally(), _Tally(), _Tally()
-    middle = expanded_width(c_in, run.expansion, rounding=run.rounding)
-    pixels = side_out * side_out
-    expand.conv(c_in, middle, side_in * side_in)
-    tally.add(expand, middle != c_in)
-    tally.depthwise(middle, pixels, run.kernel)
-    ratio = np.where(run.se == SQUEEZE_INPUT, run.expansion, 1)
-    squeeze.squeeze_excite(middle, squeezed_width(middle, ratio), pixels)
-    tally.add(squeeze, run.se != NO_SQUEEZE)
-    tally.conv(middle, run.width, pixels, groups=run.groups)
+    pixels = shapes.side_out**2
+    expand.conv(shapes.c_in, shapes.middle, shapes.side**2)
+    tally.add(expand, shapes.middle != shapes.c_in)
+    tally.depthwise(shapes.middle, pixels, shapes.kernel)
+    squeeze.squeeze_excite(shapes.middle, shapes.squeezed, pixels)
+    tally.add(squeeze, shapes.squeezed != 0)
+    tally.conv(shapes.middle, shapes.c_out, pixels, groups=shapes.groups)
     return tally
 
 
-def _skip(c_in, run: Run, side_out) -> _Tally:
-    """A skip: a convolution where it changes the shape, else nothing."""
-    tally, conv = _Tally(), _Tally()
-    conv.conv(c_in, run.width, side_out * side_out)
-    tally.add(conv, (run.stride != 1) | (run.width != c_in))
-    return tally
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Part:
-    """A part of every network: the fields of the table that decide what it costs, and the sums over its layers."""
-
-    fields: tuple[str, ...]
-    tally: Callable[[ArchitectureTable], _Tally]
-
-
-def _parts(runs: int, num_classes: int) -> list[_Part]:
-    """Stem, runs of blocks, head: every layer is in one of them."""
-    parts = [_Part(fields=("resolution", "stem_width"), tally=_stem)]
-    for i in range(runs):
-        own = tuple(f"run{i}/{key}" for key in ("count", *BLOCK_KEYS))
-        fields = ("resolution", f"run{i - 1}/width" if i else "stem_width", *own)
-        parts.append(_Part(fields=fields, tally=partial(_run, i=i)))
-    last = f"run{runs - 1}/width"
-    return [*parts, _Part(fields=("resolution", last), tally=partial(_head, num_classes=num_classes))]
-
-
-def _stem(table: ArchitectureTable) -> _Tally:
+def _convolution(shapes: Shapes) -> _Tally:
     tally = _Tally()
-    tally.conv(3, table.stem_width, table.sides[0] ** 2, kernel=3)
+    tally.conv(shapes.c_in, shapes.c_out, shapes.side_out**2, kernel=shapes.kernel)
     return tally
 
 
-def _run(table: ArchitectureTable, i: int) -> _Tally:
-    run, (side_in, side_out) = table.runs[i], table.sides[i : i + 2]
-    c_in = table.runs[i - 1].width if i else table.stem_width
+def _conv_head(shapes: Shapes) -> _Tally:
+    tally = _convolution(shapes)
+    tally.pooled = tally.pooled + shapes.c_out * shapes.side**2
+    return tally
+
+
+def _head(shapes: Shapes) -> _Tally:
+    tally = _Tally(pooled=shapes.middle * shapes.side**2 + shapes.c_out)
+    tally.conv(shapes.c_in, shapes.middle, shapes.side**2)
+    tally.conv(shapes.middle, shapes.c_out, 1, norm=False)
+    return tally
+
+
+def _classifier(shapes: Shapes) -> _Tally:
     tally = _Tally()
-    tally.add(_residual(c_in, run, side_in, side_out), run.count * (1 - run.skip))
-    tally.add(_skip(c_in, run, side_out), run.count * run.skip)
+    tally.conv(shapes.c_in, shapes.c_out, 1, norm=False, bias=True)
     return tally
 
 
-def _head(table: ArchitectureTable, num_classes: int) -> _Tally:
-    c_in, pixels, head = table.runs[-1].width, table.sides[-1] ** 2, table.head
-    if isinstance(head, ConvHeadSettings):
-        tally = _Tally(pooled=head.conv * pixels)
-        tally.conv(c_in, head.conv, pixels)
-        tally.conv(head.conv, num_classes, 1, norm=False, bias=True)
-        return tally
-    final = c_in * head.expansion
-    tally = _Tally(pooled=final * pixels + head.width)
-    tally.conv(c_in, final, pixels)
-    tally.conv(final, head.width, 1, norm=False)
-    tally.conv(head.width, num_classes, 1, norm=False, bias=True)
-    return tally
+_KINDS = {
+    "stem": _convolution,
+    "block": _block,
+    "skip": _convolution,
+    "head": _head,
+    "conv_head": _conv_head,
+    "classifier": _classifier,
+}
 
 
-_NAMES = {  # what each cost takes of a part; a network costs the sum over its parts
+def _tally(shapes: Iterable[Shapes]) -> _Tally:
+    total = _Tally()
+    for some in shapes:
+        total.add(_KINDS[some.kind](some), some.count)
+    return total
+
+
+_NAMES = {  # what each counted cost takes of a part; a network costs the sum over its parts
     "macs": lambda t: t.macs,
     "params": lambda t: t.weights + t.other_params,
     "weights": lambda t: t.weights,
@@ -135,59 +119,85 @@ _NAMES = {  # what each cost takes of a part; a network costs the sum over its p
 }
 
 
-def table_costs(table: ArchitectureTable, names: tuple[str, ...], *, num_classes: int) -> np.ndarray:
-    """Costs float64 (n, len(names)) of n architectures; `names` are keys of `_NAMES`."""
-    return sum(_columns(part.tally(table), names) for part in _parts(len(table.runs), num_classes))
+def table_costs(table: ArchitectureTable, names: tuple[str, ...], pricing: Pricing) -> np.ndarray:
+    """Costs float64 (n, len(names)) of n architectures; `names` are keys of `_NAMES`, or latency if it is priced."""
+    return sum(_columns(part.shapes(table), names, pricing) for part in parts(len(table.runs), pricing.num_classes))
 
 
 def costs(
-    space: ArchitectureSpace,
-    points: np.ndarray,
-    names: tuple[str, ...],
-    *,
-    num_classes: int = 1000,
+    space: ArchitectureSpace, points: np.ndarray, names: tuple[str, ...], pricing: Pricing = AS_PUBLISHED
 ) -> np.ndarray:
-    """Costs float64 (n, len(names)) of points (n, d) of `space` with a classifier of `num_classes`."""
+    """Costs float64 (n, len(names)) of points (n, d) of `space`."""
     chunks = [points[i : i + CHUNK] for i in range(0, len(points), CHUNK)]
-    lookup = _lookup(space, tuple(names), num_classes)
+    lookup = _lookup(space, tuple(names), pricing)
     if lookup is not None:
-        parts = [lookup(chunk) for chunk in chunks]
+        found = [lookup(chunk) for chunk in chunks]
     else:
-        parts = [table_costs(space.table(chunk), names, num_classes=num_classes) for chunk in chunks]
-        parts = [np.broadcast_to(part, (len(chunk), len(names))) for part, chunk in zip(parts, chunks, strict=True)]
-    return np.concatenate(parts) if parts else np.empty((0, len(names)))
+        found = [table_costs(space.table(chunk), names, pricing) for chunk in chunks]
+        found = [np.broadcast_to(part, (len(chunk), len(names))) for part, chunk in zip(found, chunks, strict=True)]
+    return np.concatenate(found) if found else np.empty((0, len(names)))
 
 
-def _columns(tally: _Tally, names: tuple[str, ...]) -> np.ndarray:
-    columns = [np.atleast_1d(np.asarray(_NAMES[name](tally), dtype=np.float64)) for name in names]
+def _columns(shapes: Sequence[Shapes], names: tuple[str, ...], pricing: Pricing) -> np.ndarray:
+    """What the blocks of a part cost: (n, len(names)), or (1, len(names)) where all networks agree."""
+    tally, columns = _tally(shapes), []
+    for name in names:
+        column = pricing.latency.milliseconds(shapes) if name == LATENCY else _NAMES[name](tally)
+        columns.append(np.atleast_1d(np.asarray(column, dtype=np.float64)))
     return np.stack(np.broadcast_arrays(*columns), axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartTable:
     """What a part of the networks of a space costs: `values` float64 (k, *sizes of `dimensions`), for every combination
-    of the choices that decide it. `dimensions` are columns of a point, ascending."""
+    of the choices that decide it. `dimensions` are columns of a point, ascending.
+
+    Contracted with the probabilities of independent choices, the tables of all parts add up to the exact expected
+    costs."""
 
     dimensions: tuple[int, ...]
     values: np.ndarray
 
 
 @lru_cache(maxsize=16)
-def part_tables(space: ArchitectureSpace, names: tuple[str, ...], num_classes: int) -> tuple[PartTable, ...] | None:
+def part_tables(space: ArchitectureSpace, names: tuple[str, ...], pricing: Pricing) -> tuple[PartTable, ...] | None:
     """The tables of all parts, whose sum a network costs; None if one would have more than `MAX_ENTRIES` entries."""
-    parts = _parts(space.runs, num_classes)
-    deciding = [space.deciding(part.fields) for part in parts]
-    if max(math.prod(space.sizes[list(d)].tolist()) for d in deciding) > MAX_ENTRIES:
+    found = parts(space.runs, pricing.num_classes)
+    if max(math.prod(_sizes(space, space.deciding(part.fields))) for part in found) > MAX_ENTRIES:
         return None
-    return tuple(_part_table(space, part, d, names) for part, d in zip(parts, deciding, strict=True))
+    return tuple(_part_table(space, part, names, pricing) for part in found)
 
 
-def _part_table(space: ArchitectureSpace, part: _Part, deciding: tuple[int, ...], names: tuple[str, ...]) -> PartTable:
-    shape = space.sizes[list(deciding)].tolist()
-    points = np.zeros((math.prod(shape), len(space)), dtype=np.int16)
-    points[:, list(deciding)] = np.indices(shape).reshape(len(shape), len(points)).T
-    values = np.broadcast_to(_columns(part.tally(space.table(points)), names), (len(points), len(names)))
-    return PartTable(dimensions=deciding, values=values.T.reshape(len(names), *shape))
+def _part_table(space: ArchitectureSpace, part: Part, names: tuple[str, ...], pricing: Pricing) -> PartTable:
+    dimensions = space.deciding(part.fields)
+    [points] = _combinations(space, dimensions, math.prod(_sizes(space, dimensions)))
+    values = _columns(part.shapes(space.table(points)), names, pricing)
+    values = np.broadcast_to(values, (len(points), len(names)))
+    return PartTable(dimensions=dimensions, values=values.T.reshape(len(names), *_sizes(space, dimensions)))
+
+
+def _sizes(space: ArchitectureSpace, dimensions: Sequence[int]) -> list[int]:
+    return space.sizes[list(dimensions)].tolist()
+
+
+def _combinations(space: ArchitectureSpace, dimensions: Sequence[int], most: int) -> Iterator[np.ndarray]:
+    """Points (n, d), up to `most` at a time, that have every combination of choices of `dimensions` once, in the order
+    of `np.ndindex`, and the first of all others."""
+    sizes = _sizes(space, dimensions)
+    for start in range(0, math.prod(sizes), most):
+        numbers = np.arange(start, min(start + most, math.prod(sizes)))
+        points = np.zeros((len(numbers), len(space)), dtype=np.int16)
+        points[:, list(dimensions)] = np.array(np.unravel_index(numbers, [1, *sizes]))[1:].T
+        yield points
+
+
+def rows_of_space(space: ArchitectureSpace, num_classes: int) -> np.ndarray:
+    """The rows int64 (n, 11) of every `nars.costs.shapes.Shape` that a network of `space` can have."""
+    rows = []
+    for part in parts(space.runs, num_classes):
+        for points in _combinations(space, space.deciding(part.fields), MAX_ENTRIES):
+            rows.append(distinct_rows(part.shapes(space.table(points))))
+    return np.unique(np.concatenate(rows), axis=0)
 
 
 class _Lookup:
@@ -209,9 +219,9 @@ class _Lookup:
 
 
 @lru_cache(maxsize=16)
-def _lookup(space: ArchitectureSpace, names: tuple[str, ...], num_classes: int) -> _Lookup | None:
+def _lookup(space: ArchitectureSpace, names: tuple[str, ...], pricing: Pricing) -> _Lookup | None:
     """The lookup of a space; None if there are no tables."""
-    tables = part_tables(space, names, num_classes)
+    tables = part_tables(space, names, pricing)
     if tables is None:
         return None
     steps, starts, entries = np.zeros((len(space), len(tables))), [], 0

@@ -12,23 +12,28 @@ class Cost:
     """A cost, under the `name` that it has in settings (`max_<name>`, `min_<name>`) and in files.
 
     `label` is what people read after a number and above a column. `limited`: searches may limit it and choose by it.
-    `always`: every search prices it; other costs only where they are limited or chosen by. How a cost follows the
-    choices of a space is left open: it may rise with some and fall with others, and need not be a whole number.
+    `always`: every search prices it; other costs only where they are limited or chosen by. `measured`: it is priced
+    from a table of the user's device, which must be given. How a cost follows the choices of a space is left open: it
+    may rise with some and fall with others, and need not be a whole number.
     """
 
     name: str
     label: str
     limited: bool
     always: bool
+    measured: bool = False
 
 
 _TABLE = (
     Cost(name="macs", label="MACs", limited=True, always=True),
     Cost(name="params", label="params", limited=True, always=True),
     Cost(name="activations", label="activations", limited=True, always=False),
+    Cost(name="latency_ms", label="ms latency", limited=True, always=False, measured=True),
 )
+LATENCY = "latency_ms"
 COSTS = {cost.name: cost for cost in _TABLE}
 LIMITED = tuple(cost.name for cost in _TABLE if cost.limited)
+COUNTED = tuple(cost.name for cost in _TABLE if not cost.measured)
 ALWAYS = tuple(cost.name for cost in _TABLE if cost.always)
 DEFAULT_AXIS = "macs"  # what is cheap and what is not, unless a search says otherwise
 

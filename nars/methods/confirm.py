@@ -16,7 +16,7 @@ from nars.spaces.candidate import Candidate
 from nars.study.answers import deciding
 from nars.study.folder import read_study
 
-AFTER_ROUNDS = {"constraint", "evolution", "reference"}  # groups that decide nothing of what rounds train
+AFTER_ROUNDS = {"constraint", "evolution", "latency", "reference"}  # groups that decide nothing of what rounds train
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ class DifferentiableMethod(BaseMethod, ABC):
         _ = self.reference
         if self.settings.trainer.precision == "16-mixed":
             raise UserError(f"method={name}: trainer.precision=16-mixed is not offered; use bf16-mixed or 32-true")
-        least = extreme(space, self.steered, num_classes=self.problem.num_classes).cost * unit_of(self.steered)
+        least = extreme(space, self.steered, self.problem.pricing).cost * unit_of(self.steered)
         if self.own.loss.name == "paper" and least <= 1:
             raise UserError(
                 f"method.loss=paper takes the logarithm of {self.steered}, which must be above 1 in every architecture "
@@ -132,8 +132,8 @@ class DifferentiableMethod(BaseMethod, ABC):
             settings=self.own,
             side=largest.image_side(s.protocol.image_scale),
             augmentation=s.protocol.augmentation,
-            expected=ExpectedCosts(p.space.architecture, p.costs, num_classes=p.num_classes),
-            num_classes=p.num_classes,
+            expected=ExpectedCosts(p.space.architecture, p.costs, p.pricing),
+            pricing=p.pricing,
             objective=objective,
             seed=stage_seed(p.seed, Stage.SUPERNET),
             device=device_of(self.settings.trainer.accelerator),
@@ -152,6 +152,8 @@ class DifferentiableMethod(BaseMethod, ABC):
             "images": [p.data.fingerprint, work.side, work.augmentation],
             "others": [p.seed, work.precision],
         }
+        if p.pricing.latency is not None:
+            decides["latency"] = p.pricing.latency.digest
         return content_key(decides)
 
     @property
@@ -215,7 +217,7 @@ class DifferentiableMethod(BaseMethod, ABC):
             return p.feasible(self._joint(points))
 
         probabilities, limits = course.epochs[-1].probabilities, self._ceilings
-        drawn = {"num_classes": p.num_classes, "seed": seed}
+        drawn = {"pricing": p.pricing, "seed": seed}
         points = derived_points(probabilities, space, feasible, limits, self.own.samples, **drawn)
         if len(points):
             return self._joint(points)

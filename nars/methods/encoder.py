@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
 from nars.files import content_key, digest
 from nars.leases import turn
@@ -94,7 +95,7 @@ def _pretrain(
         return None
     with watched(path) as tell:
         points = space.architecture.sample(settings.pretrain.pool_size, stage_seed(seed, Stage.PRETRAINING_POOL))
-        labels = costs(space.architecture, points, STATISTICS, num_classes=num_classes)
+        labels = costs(space.architecture, points, STATISTICS, Pricing(num_classes=num_classes))
         progress.start(f"pretraining the predictor on {len(points):,} architectures", total=100)
         try:
             report = predictor.pretrain(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from nars.candidates import load_reference
+from nars.costs.pricing import Pricing
 from nars.methods.confirm import Reference
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
 from nars.problem import Problem
@@ -25,6 +26,6 @@ def open_reference(settings: SearchSettings, problem: Problem) -> Reference | No
     check_image_size(architecture, image_size(architecture, settings.protocol))
     recipe = Recipe.from_dict(candidate.recipe)
     network_of(architecture, num_classes=problem.num_classes, recipe=recipe)  # what cannot be built says so now
-    costs = costs_of(architecture, num_classes=problem.num_classes)
+    costs = costs_of(architecture, Pricing(num_classes=problem.num_classes))
     costs = {name: costs[name] for name in problem.costs if name in costs}
     return Reference(name=settings.reference, candidate=candidate, costs=costs)

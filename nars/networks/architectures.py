@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from nars.costs.pricing import AS_PUBLISHED, Pricing
 from nars.costs.statistics import table_costs
-from nars.costs.table import LIMITED, by_name
+from nars.costs.table import COSTS, LIMITED, by_name
 from nars.networks.build import build_network
 from nars.networks.timm_models import TimmArchitecture, build_timm_network, measured_costs
 from nars.settings import ProtocolSettings, Recipe
@@ -28,14 +29,15 @@ def network_of(
     return build(architecture, num_classes=num_classes, recipe=recipe)
 
 
-def costs_of(architecture: Architecture | TimmArchitecture, *, num_classes: int) -> dict[str, float]:
-    """Every cost that a search may limit, by name; at the architecture's own resolution."""
+def costs_of(architecture: Architecture | TimmArchitecture, pricing: Pricing = AS_PUBLISHED) -> dict[str, float]:
+    """Every cost that a search may limit, by name, at the architecture's own resolution; latency only if `pricing` has
+    it, and not of timm's networks, whose blocks are others."""
     if isinstance(architecture, TimmArchitecture):
-        network = build_timm_network(architecture, num_classes=num_classes)
+        network = build_timm_network(architecture, num_classes=pricing.num_classes)
         measured = measured_costs(network, architecture.resolution)
         return {name: measured[name] for name in LIMITED if name in measured}
-    values = table_costs(architecture.table, LIMITED, num_classes=num_classes)[0]
-    return by_name(LIMITED, values)
+    names = tuple(name for name in LIMITED if pricing.latency is not None or not COSTS[name].measured)
+    return by_name(names, table_costs(architecture.table, names, pricing)[0])
 
 
 def check_image_size(architecture: Architecture | TimmArchitecture, side: int) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PositiveInt, create_model
 
 from nars.settings.base import PathText, Seed, Settings, later
+from nars.settings.latency import LatencySettings
 from nars.settings.methods import MethodSettings
 from nars.settings.search import ConfirmSettings, EvolutionSettings, PredictorSettings, StrategySettings
 from nars.settings.spaces import ArchitectureSpaceSettings, ConstraintSettings, Recipe, RecipeSpaceSettings
@@ -84,6 +85,7 @@ class SearchSettings(StudySettings):
     evolution: EvolutionSettings
     confirm: ConfirmSettings = later(ConfirmSettings())
     reference: Annotated[PathText | None, AfterValidator(_none)] = later(None)
+    latency: LatencySettings = later(LatencySettings())
     executor: ExecutorSettings
     trainer: TrainerSettings
     logger: LoggerSettings
@@ -127,6 +129,7 @@ class TrainSettings(StudySettings):
     resume: bool = True
     recipe: RecipeOverrides
     teacher: TeacherSettings
+    latency: LatencySettings = LatencySettings()
     data: DataSettings
     protocol: ProtocolSettings
     trainer: TrainerSettings

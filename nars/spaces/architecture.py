@@ -82,6 +82,7 @@ class Architecture(Settings):
         return ArchitectureTable(
             resolution=np.array([self.resolution], dtype=np.float64),
             stem_width=np.array([self.stem_width], dtype=np.float64),
+            stem_activation=self.stem_activation,
             runs=tuple(run_of(block) for stage in self.placed_blocks for block in stage),
             head=self.head,
         )
@@ -153,7 +154,8 @@ class ArchitectureSpace(Space):
         for blocks in ("first", "rest"):
             columns = {key: self._column(f"{stage_name}/{key}_{blocks}") for key in ("kernel", "expansion")}
             columns |= {"count": counts[blocks], "width": self._column(f"{stage_name}/width")}
-            columns |= {key: _Column.fixed(value) for key, value in (("groups", 1), ("se", se), ("skip", 0))}
+            fixed = {"groups": 1, "se": se, "activation": table_number("activation", "hswish"), "skip": 0}
+            columns |= {key: _Column.fixed(value) for key, value in fixed.items()}
             self._add_run(columns, stride=stage.stride if blocks == "first" else 1, rounding=Stage.rounding)
 
     def _declare_block(self, block_name: str, block: BlockSettings, *, stride: int) -> None:
@@ -257,6 +259,7 @@ class ArchitectureSpace(Space):
         return ArchitectureTable(
             resolution=columns["resolution"],
             stem_width=columns["stem_width"],
+            stem_activation=self.settings.stem_activation,
             runs=tuple(runs),
             head=self.settings.head,
         )

@@ -6,10 +6,11 @@ from typing import get_args
 
 import numpy as np
 
-from nars.settings import ConvHeadSettings, HeadSettings, Squeeze
+from nars.settings import Activation, ConvHeadSettings, HeadSettings, Squeeze
 from nars.spaces.blocks import PlacedBlock
 
-BLOCK_KEYS = ("width", "kernel", "expansion", "groups", "se", "skip")
+BLOCK_KEYS = ("width", "kernel", "expansion", "groups", "se", "activation", "skip")
+WORDS = {"se": get_args(Squeeze), "activation": get_args(Activation)}
 NO_SQUEEZE, SQUEEZE_INPUT, SQUEEZE_EXPANDED = range(len(get_args(Squeeze)))
 
 
@@ -27,6 +28,7 @@ class Run:
     expansion: np.ndarray
     groups: np.ndarray
     se: np.ndarray
+    activation: np.ndarray
     skip: np.ndarray
     stride: int
     padding: int | None
@@ -37,11 +39,13 @@ class Run:
 class ArchitectureTable:
     """n architectures as arrays of numbers.
 
-    `resolution`, `stem_width`: float64 (n,), or (1,) where all rows agree. The head is that of all rows.
+    `resolution`, `stem_width`: float64 (n,), or (1,) where all rows agree. The stem's activation and the head are those
+    of all rows.
     """
 
     resolution: np.ndarray
     stem_width: np.ndarray
+    stem_activation: Activation
     runs: tuple[Run, ...]
     head: HeadSettings | ConvHeadSettings
 
@@ -62,7 +66,7 @@ def run_of(placed: PlacedBlock) -> Run:
 
 
 def table_number(key: str, value) -> float:
-    """A value of a block's key as it stands in tables: `se` by its place among the choices, 1 for what a skip lacks."""
-    if key == "se":
-        return float(get_args(Squeeze).index(value))
+    """A value of a block's key as it stands in tables: a word by its place among all, 1 for what a skip lacks."""
+    if key in WORDS:
+        return float(WORDS[key].index(value))
     return 1.0 if value is None else float(value)

@@ -10,6 +10,7 @@ from nars.costs.constraint import Constraint
 from nars.costs.table import ALWAYS, flattened, gathered
 from nars.errors import UserError
 from nars.files import NumberLoader, content_key, digest, write_whole
+from nars.latency.opening import answer_key
 from nars.records import Ledger
 from nars.settings import ConstraintSettings, DataSettings, SearchSettings, parse
 from nars.study.ledgers import LEDGER, ledger_file
@@ -87,6 +88,8 @@ def answer_folder(settings: SearchSettings) -> Path:
         content["pretrained"] = digest(Path(settings.pretrained))
     if settings.records is not None:
         content["records"] = digest(ledger_file(settings.records))
+    if settings.latency.table is not None:
+        content["latency"] = answer_key(settings.latency, settings.search_space, settings.constraint.num_classes)
     label = Constraint.of(settings.constraint).label
     words = label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
     return Path(settings.runs_dir) / settings.study / "answers" / f"{words}-{content_key(content)[:6]}"

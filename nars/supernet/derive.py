@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from nars.costs.extremes import least
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import part_tables
 from nars.spaces.architecture import ArchitectureSpace
 from nars.supernet.contract import Supernet, one_hot
@@ -24,7 +25,7 @@ def derived_points(
     ratios: Mapping[str, float],
     n: int,
     *,
-    num_classes: int,
+    pricing: Pricing,
     seed: int,
 ) -> np.ndarray:
     """Distinct points int16 (k, d) that keep the limits, k <= n + 1, by falling probability but the first: the most
@@ -34,7 +35,7 @@ def derived_points(
     """
     rows = [np.asarray(probabilities[d.name], dtype=np.float64) for d in space.dimensions]
     argmax = np.array([row.argmax() for row in rows], dtype=np.int16)[None]
-    first = argmax if feasible(argmax)[0] else _most_probable(rows, space, feasible, ratios, num_classes)
+    first = argmax if feasible(argmax)[0] else _most_probable(rows, space, feasible, ratios, pricing)
     rng = np.random.default_rng(seed)
     drawn = np.stack([rng.choice(len(row), size=TRIES, p=row / row.sum()) for row in rows], axis=1).astype(np.int16)
     drawn = drawn[np.sort(np.unique(drawn, axis=0, return_index=True)[1])]
@@ -49,12 +50,12 @@ def _most_probable(
     space: ArchitectureSpace,
     feasible: Callable[[np.ndarray], np.ndarray],
     limits: Mapping[str, float],
-    num_classes: int,
+    pricing: Pricing,
 ) -> np.ndarray:
     """A point (1, d) that keeps the limits and is the most probable of all that are as cheap, in sums of costs by their
     limits; (0, d) if none is found. Exact by variable elimination for each weight of the costs."""
     names = tuple(limits)
-    tables = part_tables(space, names, num_classes) if names else None
+    tables = part_tables(space, names, pricing) if names else None
     shares = 1 / np.array([limits[name] for name in names])
     unlikely = [((i,), -np.log(np.maximum(row, 1e-30))) for i, row in enumerate(rows)]
     for weight in 2.0 ** np.linspace(-20, 20, STEPS) if tables else ():

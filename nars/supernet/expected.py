@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import part_tables
 from nars.errors import UserError
 from nars.spaces.architecture import ArchitectureSpace
@@ -17,8 +18,8 @@ class ExpectedCosts:
     the space. UserError if a part depends on too many choices to be tabulated.
     """
 
-    def __init__(self, space: ArchitectureSpace, names: tuple[str, ...], *, num_classes: int):
-        tables = part_tables(space, names, num_classes)
+    def __init__(self, space: ArchitectureSpace, names: tuple[str, ...], pricing: Pricing):
+        tables = part_tables(space, names, pricing)
         if tables is None:
             raise UserError(
                 f"search_space={space.name}: the costs of a part of its networks depend on more choices than can be "

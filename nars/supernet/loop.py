@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
 from nars.data import ImageData
 from nars.errors import UserError
@@ -62,15 +63,15 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a supernet is trained on and how: images at `side` pixels, costs by `expected`, the `objective` of theta,
-    `seed`, `device`, `precision`, and how images are loaded."""
+    """What a supernet is trained on and how: images at `side` pixels, costs (`expected`, `pricing`), the `objective`
+    of theta, `seed`, `device`, `precision`, and how images are loaded."""
 
     data: ImageData
     settings: DifferentiableSettings
     side: int
     augmentation: str
     expected: ExpectedCosts
-    num_classes: int
+    pricing: Pricing
     objective: Objective
     seed: int
     device: torch.device
@@ -238,7 +239,7 @@ def _measured(supernet: Supernet, work: Work, sums: list[float], turns: list[int
         probabilities = {name: p.cpu() for name, p in probabilities_of(supernet.theta).items()}
         expected = work.expected(probabilities).tolist()
     best = argmax_point(supernet)
-    argmax = costs(supernet.space, best[None], names, num_classes=work.num_classes)[0].tolist()
+    argmax = costs(supernet.space, best[None], names, work.pricing)[0].tolist()
     return Epoch(
         temperature=temperature,
         loss=sums[0] / turns[0],

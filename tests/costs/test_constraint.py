@@ -6,8 +6,9 @@ import pytest
 from nars.costs import statistics
 from nars.costs.constraint import Constraint, check_reachable, extremes, priced
 from nars.costs.extremes import extreme
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
-from nars.costs.table import LIMITED, by_name, short_number
+from nars.costs.table import COUNTED, LIMITED, by_name, short_number
 from nars.errors import UserError
 from nars.settings import ConstraintSettings, CostLimits, WindowSettings
 
@@ -19,7 +20,7 @@ def limits(**given: float) -> Constraint:
 def extremes_of(space, name: str, num_classes: int = 1000) -> np.ndarray:
     """The least and the greatest cost, where it rises with every choice."""
     ends = np.stack([np.zeros(len(space), dtype=np.int16), space.sizes - 1])
-    return costs(space, ends, (name,), num_classes=num_classes)[:, 0]
+    return costs(space, ends, (name,), Pricing(num_classes=num_classes))[:, 0]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -80,12 +81,12 @@ def test_a_search_prices_what_papers_state_what_it_limits_and_its_axis(axis, lim
 def test_ends_are_those_of_what_is_limited(tiny, seed):
     given = {key: 1.0 for key in ("max_macs", "min_macs", "max_params", "min_params")}
     chosen = np.random.default_rng(seed).permutation(list(given))[:2].tolist()
-    ends = extremes(limits(**{key: 1.0 for key in chosen}), tiny, num_classes=10)
-    reached = {key: costs(tiny, ends, (key[4:],), num_classes=10)[:, 0] for key in chosen}
+    ends = extremes(limits(**{key: 1.0 for key in chosen}), tiny, Pricing(num_classes=10))
+    reached = {key: costs(tiny, ends, (key[4:],), Pricing(num_classes=10))[:, 0] for key in chosen}
     for key, values in reached.items():
         least, greatest = extremes_of(tiny, key[4:], 10)
         assert (least if key.startswith("max") else greatest) in values
-    assert len(extremes(limits(), tiny, num_classes=10)) == 0
+    assert len(extremes(limits(), tiny, Pricing(num_classes=10))) == 0
 
 
 def test_windows_are_constraints():
@@ -115,16 +116,16 @@ def test_short_numbers(value, text):
     assert short_number(value) == text
 
 
-@pytest.mark.parametrize("cost", LIMITED)
+@pytest.mark.parametrize("cost", COUNTED)
 @pytest.mark.parametrize("seed", range(3))
 def test_what_can_be_met_is_exactly_what_is_let_through(architecture_space, cost, seed):
     """Limits at the smallest and the largest cost pass, those a little beyond do not, and no sample lies outside."""
 
     def check(**given):
-        check_reachable(limits(**given), architecture_space, num_classes=1000, what="constraint")
+        check_reachable(limits(**given), architecture_space, Pricing(num_classes=1000), what="constraint")
 
     smallest, largest = extremes_of(architecture_space, cost)
-    sampled = costs(architecture_space, architecture_space.sample(2000, seed), (cost,), num_classes=1000)
+    sampled = costs(architecture_space, architecture_space.sample(2000, seed), (cost,), Pricing(num_classes=1000))
     assert smallest <= sampled.min() <= sampled.max() <= largest
     check(**{f"max_{cost}": smallest})
     check(**{f"min_{cost}": largest})
@@ -139,17 +140,17 @@ def test_where_the_extremes_are_not_exact_nothing_is_refused(tiny, monkeypatch):
     monkeypatch.setattr(statistics, "MAX_ENTRIES", 1)
     for cached in (extreme, statistics.part_tables, statistics._lookup):
         cached.cache_clear()
-    check_reachable(limits(max_macs=1.0, min_params=9e9), tiny, num_classes=10, what="constraint")
+    check_reachable(limits(max_macs=1.0, min_params=9e9), tiny, Pricing(num_classes=10), what="constraint")
     for cached in (extreme, statistics.part_tables, statistics._lookup):
         cached.cache_clear()
     monkeypatch.undo()
     with pytest.raises(UserError, match="cannot be met"):
-        check_reachable(limits(max_macs=1.0), tiny, num_classes=10, what="constraint")
+        check_reachable(limits(max_macs=1.0), tiny, Pricing(num_classes=10), what="constraint")
 
 
 def test_the_message_names_the_smallest_within_reach(fbnetv3):
     with pytest.raises(UserError) as error:
-        check_reachable(limits(max_macs=100e6), fbnetv3, num_classes=1000, what="constraint")
+        check_reachable(limits(max_macs=100e6), fbnetv3, Pricing(num_classes=1000), what="constraint")
     needed = short_number(extremes_of(fbnetv3, "macs")[0])
     assert str(error.value) == (
         "constraint macs <= 100M cannot be met: the smallest architecture of search_space=fbnetv3 needs "
@@ -159,15 +160,17 @@ def test_the_message_names_the_smallest_within_reach(fbnetv3):
 
 def test_each_of_several_limits_is_checked(fbnetv3):
     params = extremes_of(fbnetv3, "params")[0]
-    check_reachable(limits(max_macs=600e6, max_params=params), fbnetv3, num_classes=1000, what="constraint")
+    check_reachable(limits(max_macs=600e6, max_params=params), fbnetv3, Pricing(num_classes=1000), what="constraint")
     with pytest.raises(UserError, match=r"strategy.window params <= 2M cannot be met: .* raise max_params"):
-        check_reachable(limits(max_macs=600e6, max_params=2e6), fbnetv3, num_classes=1000, what="strategy.window")
+        check_reachable(
+            limits(max_macs=600e6, max_params=2e6), fbnetv3, Pricing(num_classes=1000), what="strategy.window"
+        )
     with pytest.raises(UserError, match=r"constraint macs >= 90G cannot be met: the largest .* has .*; lower min_macs"):
-        check_reachable(limits(min_macs=90e9, max_params=9e6), fbnetv3, num_classes=1000, what="constraint")
+        check_reachable(limits(min_macs=90e9, max_params=9e6), fbnetv3, Pricing(num_classes=1000), what="constraint")
 
 
 def test_classes_count(tiny):
     smallest = extremes_of(tiny, "params", 10)[0]
-    check_reachable(limits(max_params=smallest), tiny, num_classes=10, what="constraint")
+    check_reachable(limits(max_params=smallest), tiny, Pricing(num_classes=10), what="constraint")
     with pytest.raises(UserError, match="cannot be met"):
-        check_reachable(limits(max_params=smallest), tiny, num_classes=1000, what="constraint")
+        check_reachable(limits(max_params=smallest), tiny, Pricing(num_classes=1000), what="constraint")

@@ -7,8 +7,9 @@ import pytest
 
 from nars.costs import extremes, statistics
 from nars.costs.extremes import _improved, extreme, least
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
-from nars.costs.table import COSTS
+from nars.costs.table import COUNTED
 from nars.settings import ArchitectureSpaceSettings, parse
 from nars.spaces.architecture import ArchitectureSpace
 
@@ -80,31 +81,31 @@ def test_the_extremes_of_small_spaces_are_found(seed, greatest, monkeypatch):
     """Also of a cost that is no whole number and rises and falls with every choice, as measured latencies do."""
     monkeypatch.setitem(statistics._NAMES, "wavy", lambda part: np.sin(np.asarray(part.macs)))
     space = small_space(seed)
-    for name in (*COSTS, "wavy"):
-        prices = costs(space, every_point(space), (name,), num_classes=10)[:, 0]
-        found = extreme(space, name, num_classes=10, greatest=greatest)
+    for name in (*COUNTED, "wavy"):
+        prices = costs(space, every_point(space), (name,), Pricing(num_classes=10))[:, 0]
+        found = extreme(space, name, Pricing(num_classes=10), greatest=greatest)
         assert found.exact
         assert found.cost == pytest.approx(prices.max() if greatest else prices.min(), abs=1e-9)
         assert len(set(prices)) > 1
-        assert costs(space, found.point[None], (name,), num_classes=10)[0, 0] == found.cost
+        assert costs(space, found.point[None], (name,), Pricing(num_classes=10))[0, 0] == found.cost
 
 
 @pytest.mark.parametrize("greatest", [False, True])
 def test_of_equal_and_rising_costs_the_first_choices_are_the_cheapest(architecture_space, greatest):
-    for name in COSTS:
+    for name in COUNTED:
         ends = np.stack([np.zeros(len(architecture_space), dtype=np.int16), architecture_space.sizes - 1])
-        expected = costs(architecture_space, ends, (name,), num_classes=10)[:, 0]
-        found = extreme(architecture_space, name, num_classes=10, greatest=greatest)
+        expected = costs(architecture_space, ends, (name,), Pricing(num_classes=10))[:, 0]
+        found = extreme(architecture_space, name, Pricing(num_classes=10), greatest=greatest)
         assert found.cost == expected[int(greatest)]
         assert greatest or not found.point.any()
 
 
 @pytest.mark.parametrize("greatest", [False, True])
 def test_without_tables_what_is_found_says_that_it_may_not_be_all(tiny, monkeypatch, greatest):
-    expected = extreme(tiny, "macs", num_classes=11, greatest=greatest)
+    expected = extreme(tiny, "macs", Pricing(num_classes=11), greatest=greatest)
     monkeypatch.setattr(statistics, "MAX_ENTRIES", 1)
     forget_tables()
-    found = extreme(tiny, "macs", num_classes=11, greatest=greatest)
+    found = extreme(tiny, "macs", Pricing(num_classes=11), greatest=greatest)
     forget_tables()
     assert (expected.exact, found.exact) == (True, False)
     assert found.cost == expected.cost  # of this space, where more choices cost more

@@ -10,9 +10,10 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 from nars.costs import statistics
+from nars.costs.pricing import Pricing
 from nars.costs.rounding import expanded_width, round_width, squeezed_width
 from nars.costs.statistics import CHUNK, costs, table_costs
-from nars.costs.table import COSTS
+from nars.costs.table import COSTS, COUNTED
 from nars.networks.build import build_network
 from nars.settings import ArchitectureSpaceSettings, parse
 from nars.spaces.architecture import Architecture, ArchitectureSpace
@@ -72,7 +73,7 @@ def fvcore_macs(network: nn.Module, side: int) -> int:
 
 
 def check_against_built(counted, space: ArchitectureSpace, points: np.ndarray, num_classes: int) -> None:
-    prices = costs(space, points, NAMES, num_classes=num_classes)
+    prices = costs(space, points, NAMES, Pricing(num_classes=num_classes))
     for point, price in zip(points, prices, strict=True):
         architecture = space.architecture(point)
         with torch.device("meta"):
@@ -80,7 +81,7 @@ def check_against_built(counted, space: ArchitectureSpace, points: np.ndarray, n
         built = counted(network, architecture.resolution)
         assert dict(zip(NAMES, price.tolist(), strict=True)) == built, architecture
         table = architecture.table
-        assert table_costs(table, NAMES, num_classes=num_classes)[0].tolist() == price.tolist()
+        assert table_costs(table, NAMES, Pricing(num_classes=num_classes))[0].tolist() == price.tolist()
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -89,7 +90,7 @@ def test_costs_of_tiny_equal_fvcore_s(tiny, seed):
     for point in tiny.sample(1, seed):
         architecture = tiny.architecture(point)
         network = build_network(architecture, num_classes=num_classes)
-        macs, params = costs(tiny, point[None], PAIR, num_classes=num_classes)[0]
+        macs, params = costs(tiny, point[None], PAIR, Pricing(num_classes=num_classes))[0]
         assert macs == fvcore_macs(network, architecture.resolution)
         assert params == sum(parameter.numel() for parameter in network.parameters())
 
@@ -125,7 +126,7 @@ def test_a_skip_costs_a_convolution_where_it_changes_the_shape(counted, stride, 
     stages = [{"stride": stride, "blocks": [{"skip": True, "width": width}]}]
     values = {"resolution": 32, "stem_width": 8, "stages": stages, "head": {"conv": 4}}
     architecture = Architecture.from_dict(values)
-    priced = table_costs(architecture.table, NAMES, num_classes=2)[0]
+    priced = table_costs(architecture.table, NAMES, Pricing(num_classes=2))[0]
     side = 16 // stride
     others = {"weights": 27 * 8 + width * 4 + 4 * 2, "macs": 27 * 8 * 16**2 + width * 4 * side**2 + 4 * 2}
     assert priced[NAMES.index("weights")] == others["weights"] + weights
@@ -139,13 +140,13 @@ def test_a_skip_costs_a_convolution_where_it_changes_the_shape(counted, stride, 
 def test_published_networks_cost_what_was_published(conf, name):
     architecture = Architecture.from_dict(conf("candidates", name)["architecture"])
     table = architecture.table
-    assert tuple(table_costs(table, ("released_macs", "weights"), num_classes=1000)[0]) == PUBLISHED[name]
+    assert tuple(table_costs(table, ("released_macs", "weights"), Pricing(num_classes=1000))[0]) == PUBLISHED[name]
 
 
 def test_multiply_adds_of_b_without_pooling(conf):
     """design.md section 4."""
     table = Architecture.from_dict(conf("candidates", "fbnetv3_b")["architecture"]).table
-    assert table_costs(table, ("macs",), num_classes=1000)[0, 0] == 460_150_000
+    assert table_costs(table, ("macs",), Pricing(num_classes=1000))[0, 0] == 460_150_000
 
 
 @pytest.mark.parametrize("name", ["fbnetv3_a"])
@@ -154,7 +155,7 @@ def test_published_networks_cost_what_is_built(counted, conf, name):
     architecture = Architecture.from_dict(conf("candidates", name)["architecture"])
     with torch.device("meta"):
         network = build_network(architecture, num_classes=1000)
-    price = table_costs(architecture.table, NAMES, num_classes=1000)[0]
+    price = table_costs(architecture.table, NAMES, Pricing(num_classes=1000))[0]
     assert dict(zip(NAMES, price.tolist(), strict=True)) == counted(network, architecture.resolution)
 
 
@@ -201,7 +202,7 @@ def test_no_points_cost_nothing(tiny):
 
 def test_a_class_costs_a_row_of_the_classifier(fbnetv3):
     points = fbnetv3.sample(20, 0)
-    more, fewer = (costs(fbnetv3, points, PAIR, num_classes=n) for n in (11, 10))
+    more, fewer = (costs(fbnetv3, points, PAIR, Pricing(num_classes=n)) for n in (11, 10))
     assert (more - fewer == [1984, 1984 + 1]).all()
 
 
@@ -214,7 +215,7 @@ def test_a_space_of_one_architecture_has_a_cost():
         "head": {"expansion": 2, "width": 16},
     }
     space = ArchitectureSpace(parse(ArchitectureSpaceSettings, values))
-    assert costs(space, np.empty((3, 0), dtype=np.int16), PAIR, num_classes=10).shape == (3, 2)
+    assert costs(space, np.empty((3, 0), dtype=np.int16), PAIR, Pricing(num_classes=10)).shape == (3, 2)
 
 
 ROUNDED = {  # limit: {width: rounded width}
@@ -267,16 +268,17 @@ def test_looked_up_and_computed_costs_of_blocks_are_equal_to_the_last_digit(rand
 @pytest.mark.parametrize("seed", range(3))
 def test_looked_up_and_computed_costs_are_equal_to_the_last_digit(architecture_space, monkeypatch, seed):
     points, names = architecture_space.sample(3000, seed), tuple(statistics._NAMES)
-    looked_up = costs(architecture_space, points, names, num_classes=37)
-    assert statistics._lookup(architecture_space, names, 37) is not None
+    looked_up = costs(architecture_space, points, names, Pricing(num_classes=37))
+    assert statistics._lookup(architecture_space, names, Pricing(num_classes=37)) is not None
     monkeypatch.setattr(statistics, "MAX_ENTRIES", 10)
     for cached in (statistics.part_tables, statistics._lookup):
         cached.cache_clear()
-    assert statistics._lookup(architecture_space, names, 37) is None
-    np.testing.assert_array_equal(costs(architecture_space, points, names, num_classes=37), looked_up)
+    assert statistics._lookup(architecture_space, names, Pricing(num_classes=37)) is None
+    np.testing.assert_array_equal(costs(architecture_space, points, names, Pricing(num_classes=37)), looked_up)
     for cached in (statistics.part_tables, statistics._lookup):
         cached.cache_clear()
 
 
 def test_every_cost_of_the_table_is_computed():
-    assert set(COSTS) <= set(statistics._NAMES) == set(NAMES)
+    assert set(COUNTED) <= set(statistics._NAMES) == set(NAMES)
+    assert {name for name, cost in COSTS.items() if cost.measured} == {"latency_ms"}

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from nars.configuration import settings_from
 from nars.costs.constraint import Constraint
 from nars.costs.extremes import extreme
+from nars.costs.pricing import Pricing
 from nars.costs.table import ALWAYS
 from nars.errors import UserError
 from nars.methods.answering import answer_of
@@ -71,7 +72,7 @@ def test_where_only_the_smallest_architectures_keep_the_limit_they_are_the_answe
     settings, tiny_joint, records_of, tmp_path
 ):
     """No record does, nor the one random point; what is allowed is reached from the end of the space alone."""
-    smallest = extreme(tiny_joint.architecture, "macs", num_classes=1000)
+    smallest = extreme(tiny_joint.architecture, "macs", Pricing(num_classes=1000))
     problem = asked(tiny_joint, tmp_path, max_macs=smallest.cost)
     records = [r for r in records_of(30) if not problem.feasible(tiny_joint.locate_candidate(r.candidate)[None])[0]]
     answer, *_ = answered(problem, settings, records, answers=3, tries=1)

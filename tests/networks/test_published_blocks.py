@@ -6,6 +6,7 @@ import timm
 import torch
 from torch import nn
 
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import table_costs
 from nars.networks.build import build_network
 from nars.spaces.architecture import Architecture
@@ -42,7 +43,7 @@ def test_published_networks_cost_what_was_published(architecture_of, counted, na
     """As priced and as built."""
     architecture = architecture_of(name)
     names = ("released_macs", "weights", "macs", "params", "activations")
-    priced = dict(zip(names, table_costs(architecture.table, names, num_classes=1000)[0], strict=True))
+    priced = dict(zip(names, table_costs(architecture.table, names, Pricing(num_classes=1000))[0], strict=True))
     macs, weights = PUBLISHED[name]
     assert priced["weights"] == weights
     if macs is None:

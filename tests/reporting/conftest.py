@@ -9,10 +9,12 @@ from hydra import compose, initialize_config_dir
 
 from nars.configuration import settings_from
 from nars.costs.constraint import Constraint, priced
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
 from nars.costs.table import by_name
 from nars.data import open_data
 from nars.files import content_key
+from nars.latency.opening import open_latency, shapes_of_space
 from nars.methods.exploration import slices_of
 from nars.records import Ledger, Record
 from nars.search.evolution import evolve
@@ -53,7 +55,7 @@ class StudyMaker:
         self.folder, self.predictor = folder, Mean()
         s = self.settings
         self.space = JointSpace(ArchitectureSpace(s.search_space), recipe_space(s.recipe_space))
-        self.costs = priced(s.strategy.cost_axis, s.constraint, s.strategy.window)
+        self.costs = priced(s.strategy.cost_axis, s.constraint, s.strategy.window, latency=s.latency.table is not None)
         self.axis = self.costs.index(s.strategy.cost_axis)
         self.window = Constraint.of(s.strategy.window, self.costs)
         self.ledger = Ledger(folder / "records.jsonl")
@@ -76,7 +78,13 @@ class StudyMaker:
     def price(self, points):
         architectures, _ = self.space.split(points)
         num_classes = self.settings.constraint.num_classes or 2  # null: those of the images, of which tests write two
-        return costs(self.space.architecture, architectures, self.costs, num_classes=num_classes)
+        return costs(self.space.architecture, architectures, self.costs, self.pricing(num_classes))
+
+    def pricing(self, num_classes: int) -> Pricing:
+        if self.settings.latency.table is None:
+            return Pricing(num_classes=num_classes)
+        shapes = shapes_of_space(self.space.architecture, num_classes)
+        return Pricing(num_classes=num_classes, latency=open_latency(self.settings.latency, shapes, of=()).table)
 
     def score(self, points):
         return self.predictor.predict(self.space.encode(points))

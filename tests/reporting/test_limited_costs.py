@@ -23,12 +23,15 @@ def name(request) -> str:
 
 
 @pytest.fixture(scope="module")
-def asked(name, make_study, tmp_path_factory):
+def asked(name, make_study, tmp_path_factory, planted_latency):
     """A study that asks for less than half of what its pool has of the cost: its maker, its history and its run."""
     folder = tmp_path_factory.mktemp("runs")
-    free = make_study(folder / "free", f"strategy.cost_axis={name}", "constraint.max_macs=null")
+    table = [f"latency.table={planted_latency}"] if COSTS[name].measured else []
+    free = make_study(folder / "free", f"strategy.cost_axis={name}", "constraint.max_macs=null", *table)
     limit = float(sorted(free.prices[:, free.costs.index(name)])[len(free.prices) // 3])
-    maker = make_study(folder / "tiny", f"constraint.max_{name}={limit}", "strategy.rounds=1", "strategy.batch=4")
+    maker = make_study(
+        folder / "tiny", f"constraint.max_{name}={limit}", "strategy.rounds=1", "strategy.batch=4", *table
+    )
     history = maker.run_rounds()
     return maker, history, maker.answer(history), limit
 

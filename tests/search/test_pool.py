@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nars.costs.constraint import Constraint
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
 from nars.errors import UserError
 from nars.search.pool import sample_pool
@@ -19,7 +20,7 @@ NO_WINDOW = Constraint.of(WindowSettings(min_macs=None, max_macs=None), NAMES)
 
 def price_of(joint):
     """Costs of joint points, as the search has them."""
-    return lambda points: costs(joint.architecture, joint.split(points)[0], NAMES, num_classes=10)
+    return lambda points: costs(joint.architecture, joint.split(points)[0], NAMES, Pricing(num_classes=10))
 
 
 def planted(*sizes: int) -> tuple[Space, callable]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
 from nars.errors import UserError
 from nars.files import content_key
@@ -83,7 +84,7 @@ def pool(tiny_joint):
     everything = Constraint(names=("macs", "params"), low=(-np.inf, -np.inf), high=(np.inf, np.inf))
 
     def price(points):
-        return costs(tiny_joint.architecture, tiny_joint.split(points)[0], ("macs", "params"), num_classes=10)
+        return costs(tiny_joint.architecture, tiny_joint.split(points)[0], ("macs", "params"), Pricing(num_classes=10))
 
     points, prices = sample_pool(tiny_joint, price, everything, 600, seed=0)
     return points, prices[:, 0]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from nars.costs.pricing import Pricing
 from nars.data.loaders import BatchDataset, ImageData
 from nars.settings import ArchitectureSpaceSettings, Fbnetv1Settings, parse
 from nars.spaces.architecture import ArchitectureSpace
@@ -93,8 +94,8 @@ def work_on(method_settings):
             settings=settings,
             side=side,
             augmentation="none",
-            expected=ExpectedCosts(space, NAMES, num_classes=4),
-            num_classes=4,
+            expected=ExpectedCosts(space, NAMES, Pricing(num_classes=4)),
+            pricing=Pricing(num_classes=4),
             objective=Objective(settings=settings.loss, names=NAMES, low=-high, high=high, steered="macs"),
             seed=seed,
             device=torch.device("cpu"),

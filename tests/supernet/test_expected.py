@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
 from nars.supernet.contract import one_hot
 from nars.supernet.expected import ExpectedCosts
@@ -30,8 +31,8 @@ def test_it_is_the_mean_over_all_architectures(small_space):
     points = np.array(list(itertools.product(*(range(int(n)) for n in small_space.sizes))), dtype=np.int16)
     rows = [probabilities[d.name].numpy() for d in small_space.dimensions]
     chances = np.prod([row[points[:, i]] for i, row in enumerate(rows)], axis=0)
-    mean = chances @ costs(small_space, points, NAMES, num_classes=10)
-    expected = ExpectedCosts(small_space, NAMES, num_classes=10)(probabilities)
+    mean = chances @ costs(small_space, points, NAMES, Pricing(num_classes=10))
+    expected = ExpectedCosts(small_space, NAMES, Pricing(num_classes=10))(probabilities)
     np.testing.assert_allclose(expected.numpy(), mean, rtol=1e-12)
 
 
@@ -39,21 +40,21 @@ def test_it_is_the_mean_over_all_architectures(small_space):
 def test_it_is_the_mean_over_drawn_architectures_of_any_space(random_block_space, fbnetv3, seed):
     space = (random_block_space(seed), random_block_space(seed + 100), fbnetv3)[seed]
     probabilities = random_probabilities(space, seed)
-    priced = costs(space, drawn(space, probabilities, 20_000, seed), NAMES, num_classes=10)
-    expected = ExpectedCosts(space, NAMES, num_classes=10)(probabilities).numpy()
+    priced = costs(space, drawn(space, probabilities, 20_000, seed), NAMES, Pricing(num_classes=10))
+    expected = ExpectedCosts(space, NAMES, Pricing(num_classes=10))(probabilities).numpy()
     error = priced.std(axis=0) / np.sqrt(len(priced))
     assert (np.abs(expected - priced.mean(axis=0)) <= 5 * error + 1e-9 * expected).all()
 
 
 def test_one_architecture_costs_what_it_costs(fbnetv3):
     for point in fbnetv3.sample(5, 0):
-        expected = ExpectedCosts(fbnetv3, NAMES, num_classes=1000)(one_hot(fbnetv3, point))
-        assert expected.tolist() == costs(fbnetv3, point[None], NAMES, num_classes=1000)[0].tolist()
+        expected = ExpectedCosts(fbnetv3, NAMES, Pricing(num_classes=1000))(one_hot(fbnetv3, point))
+        assert expected.tolist() == costs(fbnetv3, point[None], NAMES, Pricing(num_classes=1000))[0].tolist()
 
 
 def test_its_gradient_is_that_of_differences(random_block_space):
     space = random_block_space(5)
-    expected = ExpectedCosts(space, ("macs",), num_classes=10)
+    expected = ExpectedCosts(space, ("macs",), Pricing(num_classes=10))
     rows = {name: p.requires_grad_(True) for name, p in random_probabilities(space, 1).items()}
     expected(rows).sum().backward()
     for name, row in rows.items():

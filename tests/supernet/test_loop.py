@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nars.costs.extremes import extreme
+from nars.costs.pricing import Pricing
 from nars.errors import UserError
 from nars.supernet.loop import load_course, steps_left, train_supernet
 from nars.supernet.mixed import MixedSupernet
@@ -19,7 +20,7 @@ def new(space) -> MixedSupernet:
 
 
 def middle(space) -> float:
-    ends = [extreme(space, "macs", num_classes=4, greatest=g).cost for g in (False, True)]
+    ends = [extreme(space, "macs", Pricing(num_classes=4), greatest=g).cost for g in (False, True)]
     return sum(ends) / 2
 
 
@@ -90,7 +91,7 @@ def test_a_loss_that_is_not_finite_ends_in_one_line(small_space, work_on, tmp_pa
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
 def test_target_ends_at_the_limit_whatever_it_is(small_space, work_on, tmp_path, share):
-    low, high = (extreme(small_space, "macs", num_classes=4, greatest=g).cost for g in (False, True))
+    low, high = (extreme(small_space, "macs", Pricing(num_classes=4), greatest=g).cost for g in (False, True))
     limit = low + share * (high - low)
     changes = {"epochs": 8, "theta": {"after": 1, "lr": 0.2}, "loss": {"name": "target", "weight": 20.0}}
     course = train_supernet(new(small_space), work_on(small_space, limit, **changes), tmp_path / "s.pt", key="k")

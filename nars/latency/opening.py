@@ -1,0 +1,71 @@
+"""From a table's folder to the latency of what is asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nars.costs.latency import LatencyTable
+from nars.costs.shapes import Shape, distinct_rows, shapes_of
+from nars.costs.statistics import rows_of_space
+from nars.errors import UserError
+from nars.files import content_key
+from nars.latency.table import DeviceFile, TableFile, read_table
+from nars.settings import ArchitectureSpaceSettings, LatencySettings
+from nars.shell import command, override
+from nars.spaces.architecture import Architecture, ArchitectureSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredLatency:
+    """The `table` of all that was asked for, the device, and how many of its entries were measured."""
+
+    table: LatencyTable
+    file: DeviceFile
+    measured: int
+
+
+def shapes_of_space(space: ArchitectureSpace, num_classes: int) -> list[Shape]:
+    """Every block that a network of the space can have."""
+    return [Shape.of_row(row) for row in rows_of_space(space, num_classes)]
+
+
+def shapes_of_architecture(architecture: Architecture, num_classes: int) -> list[Shape]:
+    """Every block of a network, once."""
+    return [Shape.of_row(row) for row in distinct_rows(shapes_of(architecture.table, num_classes))]
+
+
+def open_latency(settings: LatencySettings, shapes: Sequence[Shape], *, of: Sequence[str]) -> MeasuredLatency:
+    """The latency of these blocks; UserError, with their number and the command that measures those `of` what was asked
+    for (words for `measure_latency.py`), if some are missing."""
+    known = read_table(Path(settings.table))
+    entries = known.entries
+    missing = [shape for shape in shapes if shape not in entries]
+    if missing:
+        raise UserError(_missing(known, missing, len(shapes), of))
+    asked = {shape: entries[shape] for shape in shapes}
+    table = LatencyTable(asked, base=known.file.base, scale=known.file.scale)
+    return MeasuredLatency(table=table, file=known.file, measured=len(asked) - len(missing))
+
+
+def _missing(known: TableFile, missing: Sequence[Shape], asked: int, of: Sequence[str]) -> str:
+    measure = command("measure_latency.py", *of, override("table", known.folder))
+    return (
+        f"latency.table={known.folder}: {len(missing):,} of the {asked:,} blocks that can occur are not in it, such as "
+        f"{missing[0].words}; measure them ({measure}), or give latency.missing=predict"
+    )
+
+
+def answer_key(settings: LatencySettings, space: ArchitectureSpaceSettings, num_classes: int | None) -> str:
+    """Stands for all of a table that decides an answer: what it holds of the space, so that a table which gains entries
+    gives the same; `num_classes` None: with classifiers of any number of classes. Where entries are predicted, all of
+    it decides."""
+    known = read_table(Path(settings.table))
+    entries = known.entries
+    if settings.missing == "error":
+        shapes = set(shapes_of_space(ArchitectureSpace(space), num_classes or 1))
+        widths = {shape.c_in for shape in shapes if shape.kind == "classifier"}
+        if num_classes is None:
+            shapes |= {shape for shape in entries if shape.kind == "classifier" and shape.c_in in widths}
+        entries = {shape: ms for shape, ms in entries.items() if shape in shapes}
+    table = LatencyTable(entries, base=known.file.base, scale=known.file.scale)
+    return content_key([table.digest, settings.missing])
