@@ -31,7 +31,7 @@ from nars.settings import DifferentiableSettings
 from nars.spaces.architecture import ArchitectureSpace
 from nars.study.ledgers import LEDGER
 from nars.study.summary import findings_of
-from nars.supernet.contract import Supernet
+from nars.supernet.contract import MixtureCosts, Supernet
 from nars.supernet.derive import accuracies_inside, derived_points
 from nars.supernet.expected import ExpectedCosts
 from nars.supernet.loop import Course, Work, load_course, steps_left, train_supernet
@@ -54,6 +54,10 @@ class DifferentiableMethod(BaseMethod, ABC):
     @abstractmethod
     def open_supernet(self, space: ArchitectureSpace, *, num_classes: int) -> Supernet:
         """A new supernet, initialised from torch's global generator."""
+
+    def open_costs(self, space: ArchitectureSpace) -> MixtureCosts:
+        """What mixtures cost, for the loss of theta."""
+        return ExpectedCosts(space, self.problem.costs, self.problem.pricing)
 
     @property
     def own(self) -> DifferentiableSettings:
@@ -132,7 +136,7 @@ class DifferentiableMethod(BaseMethod, ABC):
             settings=self.own,
             side=largest.image_side(s.protocol.image_scale),
             augmentation=s.protocol.augmentation,
-            expected=ExpectedCosts(p.space.architecture, p.costs, p.pricing),
+            expected=self.open_costs(p.space.architecture),
             pricing=p.pricing,
             objective=objective,
             seed=stage_seed(p.seed, Stage.SUPERNET),
@@ -149,7 +153,7 @@ class DifferentiableMethod(BaseMethod, ABC):
             "method": self.own.model_dump(mode="json", exclude={"recipe", "samples"}),
             "space": p.space.architecture.specification,
             "limits": [self.settings.constraint.model_dump(mode="json"), p.costs, p.num_classes],
-            "images": [p.data.fingerprint, work.side, work.augmentation],
+            "images": [p.data.fingerprint, work.side, self.settings.protocol.image_scale, work.augmentation],
             "others": [p.seed, work.precision],
         }
         if p.pricing.latency is not None:

@@ -11,6 +11,7 @@ from nars.settings import SearchSettings
 METHODS = {  # module and class; imported when they are asked for, since supernets import what trains
     "nars": ("nars.methods.nars", "NarsMethod"),
     "fbnetv1": ("nars.methods.fbnetv1", "Fbnetv1Method"),
+    "fbnetv2": ("nars.methods.fbnetv2", "Fbnetv2Method"),
 }
 
 

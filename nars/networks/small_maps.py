@@ -19,20 +19,32 @@ class SmallMapDepthwise(nn.Conv2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The convolution of x."""
-        kernel, side = self.kernel_size[0], max(x.shape[-2:])
-        if not self._applies(x, kernel, side):
-            return super().forward(x)
-        idle = max(0, kernel // 2 - (side - 1))  # outer kernel rows and columns that reach no pixel
-        weight = self.weight[:, :, idle : kernel - idle, idle : kernel - idle]
-        kernel -= 2 * idle
-        more = kernel + 1 - side if kernel > 1 else 0
-        padded = functional.pad(x, (0, more, 0, more))
-        y = functional.conv2d(padded, weight, None, 1, kernel // 2, 1, self.groups)
-        return y[:, :, : x.shape[-2], : x.shape[-1]]
-
-    def _applies(self, x: torch.Tensor, kernel: int, side: int) -> bool:
+        kernel = self.kernel_size[0]
         plain = self.stride == (1, 1) and self.dilation == (1, 1) and self.padding == (kernel // 2, kernel // 2)
-        return self.training and x.device.type == "cpu" and plain and x.shape[-2] == x.shape[-1] and side <= kernel
+        return _on_small_map(x, self.weight) if self.training and plain and _small(x, kernel) else super().forward(x)
+
+
+def depthwise(x: torch.Tensor, weight: torch.Tensor, *, stride: int, training: bool) -> torch.Tensor:
+    """The depthwise convolution of (b, c, h, w) by (c, 1, k, k), padded by k // 2, as `SmallMapDepthwise` takes it."""
+    kernel = weight.shape[-1]
+    if training and stride == 1 and _small(x, kernel):
+        return _on_small_map(x, weight)
+    return functional.conv2d(x, weight, None, stride, kernel // 2, 1, len(weight))
+
+
+def _small(x: torch.Tensor, kernel: int) -> bool:
+    return x.device.type == "cpu" and x.shape[-2] == x.shape[-1] <= kernel
+
+
+def _on_small_map(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    kernel, side = weight.shape[-1], x.shape[-1]
+    idle = max(0, kernel // 2 - (side - 1))  # outer kernel rows and columns that reach no pixel
+    weight = weight[:, :, idle : kernel - idle, idle : kernel - idle]
+    kernel -= 2 * idle
+    more = kernel + 1 - side if kernel > 1 else 0
+    padded = functional.pad(x, (0, more, 0, more))
+    y = functional.conv2d(padded, weight, None, 1, kernel // 2, 1, len(weight))
+    return y[:, :, :side, :side]
 
 
 class PooledPointwise(nn.Conv2d):

@@ -19,6 +19,7 @@ from nars.settings.latency import LatencySettings
 from nars.settings.methods import (
     DifferentiableSettings,
     Fbnetv1Settings,
+    Fbnetv2Settings,
     MethodSettings,
     NarsMethodSettings,
     PaperLossSettings,

@@ -83,4 +83,14 @@ class Fbnetv1Settings(DifferentiableSettings):
     name: Literal["fbnetv1"]
 
 
-MethodSettings = Annotated[NarsMethodSettings | Fbnetv1Settings, Field(discriminator="name")]
+class Fbnetv2Settings(DifferentiableSettings):
+    """FBNetV2's way (`method=fbnetv2`): Gumbel-softmax over widths, expansions, resolutions and blocks of one network,
+    whose channels are masked. Theta's loss counts `costs` as exact expectations (ours), or on effective sizes (paper),
+    which know nothing of latency.
+    """
+
+    name: Literal["fbnetv2"]
+    costs: Literal["expected", "effective"] = "expected"
+
+
+MethodSettings = Annotated[NarsMethodSettings | Fbnetv1Settings | Fbnetv2Settings, Field(discriminator="name")]

@@ -24,6 +24,15 @@ class Supernet(Protocol):
         """All parameters but theta."""
 
 
+class MixtureCosts(Protocol):
+    """The costs `names` of mixtures of a space's choices."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, mixture: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """float64 (k,), on the CPU, differentiable, from the weights (choices,) of each dimension."""
+
+
 def one_hot(space: ArchitectureSpace, point) -> dict[str, torch.Tensor]:
     """The mixtures, float32 (choices,) by dimension, that are the architecture of a point (d,)."""
     return {

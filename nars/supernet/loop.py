@@ -25,8 +25,7 @@ from nars.data import ImageData
 from nars.errors import UserError
 from nars.files import write_whole
 from nars.settings import DifferentiableSettings
-from nars.supernet.contract import Supernet
-from nars.supernet.expected import ExpectedCosts
+from nars.supernet.contract import MixtureCosts, Supernet
 from nars.supernet.losses import Objective
 from nars.supernet.sampling import entropy_of, probabilities_of, sampled_mixtures, temperature_at
 from nars.supernet.splits import part_loader, split
@@ -70,7 +69,7 @@ class Work:
     settings: DifferentiableSettings
     side: int
     augmentation: str
-    expected: ExpectedCosts
+    expected: MixtureCosts
     pricing: Pricing
     objective: Objective
     seed: int

@@ -1,4 +1,4 @@
-"""A small space of FBNetV1's kind, images in memory, and what a search inside a supernet is told."""
+"""Small spaces of FBNetV1's and V2's kind, images in memory, and what a search inside a supernet is told."""
 
 import numpy as np
 import pytest
@@ -104,3 +104,80 @@ def work_on(method_settings):
         )
 
     return work
+
+
+@pytest.fixture(scope="session")
+def fbnetv2(conf):
+    return ArchitectureSpace(parse(ArchitectureSpaceSettings, conf("search_space", "fbnetv2")))
+
+
+@pytest.fixture(scope="session")
+def fbnetv2_digits(conf):
+    return ArchitectureSpace(parse(ArchitectureSpaceSettings, conf("search_space", "fbnetv2_digits")))
+
+
+@pytest.fixture(scope="session")
+def random_masked_space():
+    """A function: the space of a seed, with everything that FBNetV2's supernet can hold."""
+    return lambda seed: ArchitectureSpace(parse(ArchitectureSpaceSettings, _random(np.random.default_rng(seed))))
+
+
+def _random(rng: np.random.Generator) -> dict:
+    def some(choices):
+        return sorted(rng.choice(choices, size=rng.integers(1, 4), replace=False).tolist())
+
+    def activation():
+        return ("hswish", "relu")[rng.integers(2)]
+
+    def block():
+        width = some(np.arange(4, 40, 4))
+        form = rng.random()
+        if form < 0.5:
+            kinds = [*rng.permutation(list(open_kinds))[:2].tolist(), "skip"]
+            return {"width": width, "kind": kinds, "expansion": some([0.6, 0.75, 1.0, 1.5, 2.25, 3.0])}
+        if form < 0.7:
+            return {"width": width, "kind": ["whole", "whole_small", "skip"]}
+        if form < 0.75:
+            return {"width": width, "kind": "skip"}
+        own = {"kernel": [3, 5], "expansion": some([0.6, 1.0, 2.25]), "se": [False, "input", "expanded"]}
+        return {"width": width, "activation": ["hswish", "relu"], **own}
+
+    squeezes = [False, "input", "expanded"]
+    open_kinds = {
+        f"open{i}": {"kernel": kernel, "se": squeezes[rng.integers(3)], "activation": activation()}
+        for i, kernel in enumerate((1, 3, 5, 7))
+    }
+    kinds = open_kinds | {
+        "whole": {"kernel": 3, "expansion": 2.5, "se": "input"},
+        "whole_small": {"kernel": 5, "expansion": 0.6},
+        "skip": {"skip": True, "activation": activation()},
+    }
+    stages = [
+        {"stride": int(rng.integers(1, 3)), "blocks": [block() for _ in range(rng.integers(1, 4))]}
+        for _ in range(rng.integers(2, 4))
+    ]
+    stages[1]["blocks"][0]["width"] = {"same_as": f"stage1/block{len(stages[0]['blocks'])}"}
+    head = {"conv": 40, "activation": "relu"} if rng.random() < 0.5 else {"expansion": 2, "width": 40}
+    values = {"name": "masked", "resolution": some(range(17, 40)), "stem_width": some(range(4, 30))}
+    return values | {"stem_activation": activation(), "kinds": kinds, "stages": stages, "head": head}
+
+
+@pytest.fixture(scope="session")
+def space_of_widths():
+    """A function: a space of two blocks whose widths and expansions are these, for images of these sides."""
+    return lambda widths, expansions=(3.0,), resolution=32: ArchitectureSpace(
+        parse(
+            ArchitectureSpaceSettings,
+            {
+                "name": "widths",
+                "resolution": resolution,
+                "stem_width": 16,
+                "stages": [{"stride": 2, "blocks": [_block(widths, expansions)] * 2}],
+                "head": {"conv": 32},
+            },
+        )
+    )
+
+
+def _block(widths, expansions) -> dict:
+    return {"width": [*widths], "expansion": [*expansions], "kernel": 3, "se": "expanded"}
