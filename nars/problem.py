@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from nars.data import ImageData, open_data
 from nars.errors import UserError
 from nars.latency.opening import MeasuredLatency, open_latency, shapes_of_space
 from nars.search.evolution import random_feasible
-from nars.settings import DataSettings, LatencySettings, SearchSettings
+from nars.settings import ArchitectureSpaceSettings, DataSettings, LatencySettings, SearchSettings
 from nars.shell import override, word
 from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace
@@ -58,7 +58,7 @@ class Problem:
                 f"python measure_latency.py search_space={settings.search_space.name} makes one"
             )
         return cls(
-            space=JointSpace(ArchitectureSpace(settings.search_space), _recipes(settings)),
+            space=JointSpace(_architectures(settings.search_space.model_dump_json()), _recipes(settings)),
             constraint=Constraint.of(settings.constraint, names),
             classes_counted=settings.constraint.num_classes,
             cost_axis=settings.strategy.cost_axis,
@@ -164,6 +164,12 @@ def _recipes(settings: SearchSettings) -> RecipeSpace:
     if recipe is None or settings.records is not None:
         return recipe_space(settings.recipe_space)
     return fixed_recipe(recipe)
+
+
+@lru_cache(maxsize=2)
+def _architectures(settings: str) -> ArchitectureSpace:
+    """The space of settings as JSON. Jobs of a sweep share it, and the tables of costs that belong to it."""
+    return ArchitectureSpace(ArchitectureSpaceSettings.model_validate_json(settings))
 
 
 def _without_new_split(data: DataSettings) -> DataSettings:

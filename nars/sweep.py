@@ -1,12 +1,15 @@
 """Jobs of scripts, alone or in a sweep (`-m`): there the others go on when one fails, and all are put together."""
 
 import atexit
+import gc
 import shlex
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -18,6 +21,11 @@ from nars.files import new_folder
 from nars.shell import literal
 from nars.streams import complain, end_if_reader_is_gone
 from nars.study.outcomes import Outcome, Result, forget_outcomes, outcome_files, write_outcome
+
+UNCOLLECTED = (
+    50_000  # objects that wait for the collector: composing makes so many that it would take a fifth of a sweep
+)
+MAX_COMPOSED = 100  # jobs of a sweep whose configurations are kept between their check and their turn
 
 
 def run_job(job: Callable[[], Result | None]) -> float | None:
@@ -71,6 +79,8 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs) -> None:
         """See Hydra's `Callback`."""
+        gc.set_threshold(UNCOLLECTED)
+        compose_once(GlobalHydra.instance().config_loader())
         folder = _own_folder(config)
         forget_outcomes(folder)
         atexit.register(_show_stopped, folder)  # Hydra does not call what follows when a launcher raises
@@ -80,6 +90,22 @@ class SweepSummary(Callback):
         atexit.unregister(_show_stopped)
         if not _show(Path(config.hydra.sweep.dir)):
             sys.exit(1)
+
+
+def compose_once(loader: ConfigLoader) -> None:
+    """Let the sweeps of `loader` compose each job once: Hydra does it to check all jobs before the first, and again for
+    each. Holds for `MAX_COMPOSED` jobs, since a configuration takes a megabyte."""
+    compose, composed = loader.load_sweep_config, {}
+
+    def composed_once(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        job = tuple(sweep_overrides)
+        checked = composed.get(job)
+        config = checked or compose(master_config, sweep_overrides)
+        if job in composed or len(composed) < MAX_COMPOSED:
+            composed[job] = None if job in composed else config  # a job changes its own: nobody is handed one twice
+        return config
+
+    loader.load_sweep_config = composed_once
 
 
 def _own_folder(config: DictConfig) -> Path:

@@ -72,6 +72,32 @@ def test_all_jobs_of_a_sweep_work_where_the_command_was_started(tmp_path, launch
     assert not list(tmp_path.rglob("runs/**/runs"))
 
 
+COUNTED = """
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+compose = ConfigLoaderImpl.load_sweep_config
+
+def counted(loader, master, overrides):
+    print("composed", overrides[-1])
+    return compose(loader, master, overrides)
+
+ConfigLoaderImpl.load_sweep_config = counted
+"""
+
+
+def test_a_sweep_composes_each_job_once(tmp_path):
+    program = COUNTED + PROGRAM.replace('print("works in"', 'print("job", settings.runs_dir, settings.seed, "in"')
+    (tmp_path / "program.py").write_text(program)
+    command = [sys.executable, "program.py", "-m", "runs_dir=a", "seed=0,2,3,2"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("composed", "job a"))]
+    assert lines[:3] == ["composed seed=0", "composed seed=2", "composed seed=3"]
+    assert [line.split()[2] for line in lines if line.startswith("job a")] == ["0", "2", "3", "2"]
+    assert len([line for line in lines if line.startswith("composed")]) == 5  # 2, which is asked for twice, anew
+
+
 @pytest.mark.parametrize("launcher", launchers())
 def test_a_sweep_has_a_folder_of_its_own(tmp_path, launcher):
     """Others were started in each of the seconds in which this one may be."""

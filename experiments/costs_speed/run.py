@@ -9,6 +9,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from omegaconf import OmegaConf
 
+from experiments.threads import use_one_thread
 from nars.costs.statistics import costs
 from nars.networks.build import build_network
 from nars.settings import ArchitectureSpaceSettings, parse
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--built", type=int, default=5, help="how many of them are also built and counted")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    torch.set_num_threads(1)
+    use_one_thread()
     config = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/search_space/fbnetv3.yaml"))
     space = ArchitectureSpace(parse(ArchitectureSpaceSettings, config, where="search_space"))
     points = space.sample(arguments.architectures, seed=0)

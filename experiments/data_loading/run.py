@@ -23,6 +23,7 @@ from torchvision.transforms import InterpolationMode
 from experiments.data_loading.measuring import cpu_milliseconds, tree_cpu_seconds, tree_memory
 from experiments.data_loading.stores import STORES, bytes_on_disk
 from experiments.tables import markdown_table, write_found
+from experiments.threads import use_one_thread
 from nars.data.augmentation import standard
 from nars.data.files import ImageFiles
 from nars.data.prepared import Manifest, Prepared, ShardInfo, decode_fast, open_shard
@@ -253,7 +254,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=30, help="of the memory table")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    use_one_thread()
     names = [name for some in images_of(arguments.photos).values() for name in some]
     photos = [(arguments.photos / name).read_bytes() for name in names]
     small = [stored(content, short_side=SHORT_SIDE, quality=QUALITY) for content in photos]

@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from experiments.tables import markdown_table, write_found
+from experiments.threads import use_one_thread
 from nars.candidates import load_candidate
 from nars.data import open_data
 from nars.networks.architectures import architecture_of, image_size, network_of
@@ -203,7 +204,7 @@ def main() -> None:
     parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    use_one_thread()
     write_found(__file__, speed_table(arguments) + "\n\n" + start_table(arguments))
 
 

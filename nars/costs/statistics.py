@@ -203,32 +203,29 @@ def rows_of_space(space: ArchitectureSpace, num_classes: int) -> np.ndarray:
 class _Lookup:
     """Costs as sums of looked-up parts; whole numbers below 2**53 are exact in any order.
 
-    `values` (k, entries) holds the tables of all parts; points times `steps` (d, parts) plus `starts` (parts,) says
-    which entries a point takes.
+    No matrix product: NumPy's would keep a second thread spinning beside trainings, and few choices decide each part.
     """
 
-    def __init__(self, steps: np.ndarray, starts: np.ndarray, values: np.ndarray):
-        self._steps = steps
-        self._starts = starts
-        self._values = values
+    def __init__(self, tables: tuple[PartTable, ...]):
+        self._parts = [(t.dimensions, t.values.shape[1:], t.values.reshape(len(t.values), -1)) for t in tables]
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Costs (n, k) of points (n, d)."""
-        entries = (self._steps.T @ points.T.astype(np.float64) + self._starts[:, None]).astype(np.intp)
-        return np.stack([cost.take(entries).sum(axis=0) for cost in self._values], axis=1)
+        columns = np.ascontiguousarray(points.T, dtype=np.int32)
+        return sum(values.take(_entries(columns, *of), axis=1) for *of, values in self._parts).T
+
+
+def _entries(columns: np.ndarray, dimensions: tuple[int, ...], sizes: tuple[int, ...]) -> np.ndarray:
+    """Where a flat table of these `sizes` holds the choices (n,) that `columns` (d, n) have in its `dimensions`."""
+    entries = np.zeros(columns.shape[1], dtype=np.int32)
+    for dimension, size in zip(dimensions, sizes, strict=True):
+        entries *= size
+        entries += columns[dimension]
+    return entries
 
 
 @lru_cache(maxsize=16)
 def _lookup(space: ArchitectureSpace, names: tuple[str, ...], pricing: Pricing) -> _Lookup | None:
     """The lookup of a space; None if there are no tables."""
     tables = part_tables(space, names, pricing)
-    if tables is None:
-        return None
-    steps, starts, entries = np.zeros((len(space), len(tables))), [], 0
-    for column, table in enumerate(tables):
-        shape = table.values.shape[1:]
-        steps[list(table.dimensions), column] = np.cumprod([1, *shape[:0:-1]])[::-1]
-        starts.append(entries)
-        entries += math.prod(shape)
-    values = np.concatenate([table.values.reshape(len(names), -1) for table in tables], axis=1)
-    return _Lookup(steps, np.array(starts, dtype=np.float64), values)
+    return None if tables is None else _Lookup(tables)
