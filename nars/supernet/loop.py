@@ -212,16 +212,16 @@ def _weight_step(supernet, work: Work, steps: _Steps, mixture, images, labels) -
 
 
 def _theta_step(supernet, work: Work, steps: _Steps, mixture, images, labels) -> torch.Tensor:
-    """Cross-entropy, images right, images seen. The cost is that of the mixture (paper), or of the architectures that
-    theta draws (loss=target, ours), which has no noise."""
+    """Cross-entropy, images right, images seen. The cost is that of the mixture (paper): with that of the architectures
+    which theta draws, exact and without noise, theta stays undecided between choices that are as good and costs that
+    are right on average, and its most probable architecture is far from the limit."""
     for parameter in supernet.weight_parameters():
         parameter.requires_grad_(False)  # their gradients are a third of the work
     try:
         with work.autocast():
             scores = supernet(images, mixture)
         cross_entropy = functional.cross_entropy(scores.float(), labels)
-        counted = mixture if work.objective.settings.name == "paper" else probabilities_of(supernet.theta)
-        loss = work.objective(cross_entropy, work.expected(counted))
+        loss = work.objective(cross_entropy, work.expected(mixture))
         steps.theta.zero_grad()
         loss.backward()
         steps.theta.step()
