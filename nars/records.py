@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from nars.costs.table import gathered
 from nars.errors import UserError
@@ -42,7 +42,8 @@ class Record(Settings):
     `accuracies`: top-1 fraction on the validation images after each epoch. `status` `diverged` means the loss or a
     weight became NaN or infinite, after which no epoch counts; `failed` means the training could not be run
     (`reason`). `epochs` is how many were asked for, `costs` are by name (`nars.costs.table`), `seconds` is the wall
-    time, `tries` how often it was begun if that was more than once; records of older versions have no `origin`.
+    time, `tries` how often it was begun if that was more than once; `started` is when it began, or, if it was
+    interrupted, would have begun without that. Records of older versions have no `origin` and no `started`.
     """
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = SCHEMA
@@ -56,6 +57,7 @@ class Record(Settings):
     accuracies: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     costs: dict[str, float]
     seconds: Annotated[float, Field(ge=0)]
+    started: AwareDatetime | None = None
     reason: str | None = None
     tries: Annotated[int, Field(ge=2)] | None = None
     versions: dict | None = None

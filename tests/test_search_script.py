@@ -28,6 +28,7 @@ from nars.settings import SearchSettings
 
 ROOT = Path(__file__).parents[1]
 SMOKE = ["experiment=smoke", "protocol.steps_per_epoch=6", "predictor.pretrain.epochs=2", "confirm.pairs=0"]
+LIVE = 'id="live"'
 CONFIRMED = ["confirm.pairs=2", "reference=timm:test_efficientnet"]
 
 
@@ -131,11 +132,28 @@ def test_a_killed_run_loses_and_repeats_nothing(finished, tmp_path):
     assert 'id="live"' in page.read_text()
     done = run(runs=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert 'id="live"' not in page.read_text()
+    assert LIVE not in page.read_text()
     assert f"reused {before} from the ledger" in done.stdout
     keys = [record["key"] for record in ledger(tmp_path)]
     assert len(keys) == len(set(keys)) == 8
     assert answers(tmp_path) == answers(finished[0])
+
+
+def interrupt(page: Path) -> None:
+    """Ctrl-C, once the report says that a search goes on."""
+    wait_until(lambda: page.exists() and LIVE in page.read_text())
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_stopped_search_leaves_a_report_that_does_not_wait_for_news(tmp_path):
+    page = tmp_path / "smoke" / "report.html"
+    stopper = threading.Thread(target=interrupt, args=(page,))
+    stopper.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_here(runs=tmp_path)
+    stopper.join()
+    assert LIVE not in page.read_text()
+    assert "not finished, 0 of 2 rounds done" in page.read_text()
 
 
 def kill_while_confirming(runs: Path) -> None:

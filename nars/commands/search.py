@@ -3,8 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -84,13 +84,25 @@ class Search:
     def progress(self) -> Progress:
         """Where long work shows how far it is: on the terminal, and in the study's report."""
         display = ProgressDisplay(self.console)
-        return display if self.settings.dry_run else LiveReport(display, self._report_live)
+        return display if self.settings.dry_run else LiveReport(display, self._write_report)
 
-    def _report_live(self) -> None:
-        """Write the report of a search that goes on, also before its first round is done."""
+    def _write_report(self, *, live: bool) -> None:
+        """Write the report of a search that goes on, or was stopped, also before its first round is done."""
         if not ((self.folder / UNFINISHED).exists() or (self.folder / SUMMARY).exists()):
             write_unfinished(self.folder, self._summary(nothing_found(self.settings.protocol.epochs)))
-        write_report([self.problem.folder], live=True)
+        write_report([self.problem.folder], live=live)
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """What stops the search leaves a report that does not wait for news; so does a job of a sweep, which writes no
+        other one at its end."""
+        try:
+            yield
+        except BaseException:
+            self.progress.settle()
+            raise
+        if self.in_sweep:
+            self.progress.settle()
 
     @property
     def logger(self) -> LoggerSettings:
@@ -117,8 +129,9 @@ class Search:
             self._show_plan(method.plan())
             return None
         with self.tracking:
-            answer = method.answer()
-            run = self._written(answer)
+            with self._settled():
+                answer = method.answer()
+                run = self._written(answer)
             present(run, self.console, in_sweep=self.in_sweep)
             self.tracking.answer(run, answer.history, **answer.files)
         return run.result
@@ -173,7 +186,7 @@ class Search:
         self.tracking.round(done, history)
         if findings is not None:
             write_unfinished(self.folder, self._summary(findings()))
-            write_report([self.problem.folder], live=True)
+            self.progress.refresh()
 
     def epoch(self, findings: Callable[[], Mapping]) -> None:
         """See `nars.methods.contract.Watch`. The report is kept fresh by the progress."""

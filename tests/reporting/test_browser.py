@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from nars.costs.table import cell
+from nars.reporting.facts.describe import differing, dimensions
 from nars.reporting.facts.sections import sections_of
 from nars.reporting.page.report import write_report
 from nars.study.folder import read_study
@@ -101,6 +103,26 @@ def test_tables_sort_both_ways(page):
     sizes = page.locator(".answers tbody tr td[data-label=MACs]")
     given = [float(cell.get_attribute("data-value")) for cell in sizes.all()]
     assert given == sorted(given, reverse=True)
+
+
+def test_two_chosen_pairs_stand_next_to_each_other(page, finished):
+    (section,) = sections_of(read_study(finished))
+    ranks = [int(rank) for rank in page.locator(".answers tbody tr td:first-child").all_inner_texts()]
+    first, third = (section.runs[0].answers[rank - 1] for rank in (ranks[0], ranks[2]))  # as they are sorted now
+    buttons, panel = page.locator(".answers [data-compare]"), page.locator("#compared")
+    assert panel.is_hidden()
+    buttons.nth(0).click()
+    assert "second pair" in panel.inner_text()
+    buttons.nth(2).click()
+    rows = [row.locator("td").all_inner_texts() for row in panel.locator("tr").all()]
+    mine, other = dimensions(first), dimensions(third)
+    assert rows[-len(differing([first, third])) :] == [[n, mine[n], other[n]] for n in differing([first, third])]
+    assert [row[0] for row in rows[:4]] == ["", "measured", "predicted", "MACs"]
+    assert rows[3][1:] == [cell(answer["costs"], "macs") for answer in (first, third)]
+    buttons.nth(1).click()  # in place of the one that was chosen first
+    assert [button.get_attribute("aria-pressed") for button in buttons.all()[:3]] == ["false", "true", "true"]
+    panel.locator("button").click()
+    assert panel.is_hidden()
 
 
 def test_shows_text_from_files_as_text(browser, tiny_maker):

@@ -10,6 +10,7 @@ from nars.reporting.page.figures.compared import best_so_far
 from nars.reporting.page.figures.curves import learning_curves
 from nars.reporting.page.report import write_report
 from nars.settings import parse
+from nars.study.answers import write_answer
 from nars.study.folder import read_study
 from nars.study.summary import SearchSummary
 
@@ -133,3 +134,25 @@ def test_a_training_begun_is_drawn_where_a_search_is_not_finished(tiny_maker):
     assert "begun" in names()
     maker.answer(history)
     assert "begun" not in names()
+
+
+def test_limits_on_other_costs_share_their_rounds(tiny_maker):
+    """Each search prices what it limits; the section knows all of it."""
+    maker = tiny_maker(*SMALL)
+    history = maker.run_rounds()
+    run = maker.answer(history)
+    rounds = run.summary.model_dump(mode="json")["rounds"]
+    for candidate in rounds[0]["candidates"]:
+        candidate["costs"]["activations"] = 5.0
+    limits = {"max_activations": 8e6, "num_classes": run.summary.settings["constraint"]["num_classes"]}
+    settings = run.summary.settings | {"constraint": limits}
+    changes = {"rounds": rounds, "settings": settings, "constraint": "activations <= 8M"}
+    summary = parse(SearchSummary, run.summary.model_dump(mode="json") | changes)
+    write_answer(run.folder.with_name("activations"), run.answers, summary)
+    [section] = sections_of(read_study(maker.folder))
+    assert len(section.runs) == 2
+    assert all({"macs", "params", "activations"} <= set(c.record.costs) for c in section.trained)
+    settings = settings | {"constraint": limits | {"num_classes": 7}}  # costs are others then
+    other = parse(SearchSummary, summary.model_dump(mode="json") | {"settings": settings})
+    write_answer(run.folder.with_name("classes"), run.answers, other)
+    assert sorted(len(section.runs) for section in sections_of(read_study(maker.folder))) == [1, 2]

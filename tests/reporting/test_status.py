@@ -114,10 +114,13 @@ class Shown:
 @pytest.mark.parametrize(("seconds", "writings"), [(0.0, 3), (1e6, 1)])
 def test_a_report_is_written_when_work_begins_and_now_and_then(seconds, writings):
     display, written = Shown(), []
-    live = LiveReport(display, lambda: written.append(1), seconds=seconds)
+    live = LiveReport(display, lambda live: written.append(live), seconds=seconds)
     live.start("round 1", 8)
     live.update(1, "note")
     live.update(2)
     live.stop()
-    assert len(written) == writings
+    assert written == [True] * writings
+    live.settle()
+    live.settle()
+    assert written == [True] * writings + [False]
     assert display.told == [("round 1", 8), (1, "note"), (2, ""), "stop"]

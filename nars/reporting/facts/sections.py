@@ -116,7 +116,12 @@ def _groups(study: Study) -> list[list[Run]]:
 def _shared(summary: SearchSummary) -> str:
     """A key of the rounds, of what shows the predictor (what it said before trainings, what it listens to), and of the
     cost axis."""
-    content = {"rounds": [r.model_dump(mode="json") for r in summary.rounds], "epoch": summary.early_stop.epoch}
+    without_costs = {"candidates": {"__all__": {"costs"}}}  # other limits may price other costs
+    content = {
+        "rounds": [r.model_dump(mode="json", exclude=without_costs) for r in summary.rounds],
+        "classes": summary.settings["constraint"].get("num_classes"),  # that costs count
+        "epoch": summary.early_stop.epoch,
+    }
     if not summary.rounds:
         content["settings"] = deciding(summary.settings)
     return content_key(content | {"importance": summary.importance, "axis": summary.cost_axis})
@@ -180,9 +185,12 @@ def _leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 
 def _of_runs(name: str, study: Study, runs: list[Run]) -> Section:
+    costs: dict[str, dict[str, float]] = {}
+    for candidate in (c for run in runs for r in run.summary.rounds for c in r.candidates):
+        costs[candidate.key] = costs.get(candidate.key, {}) | candidate.costs
     trained = tuple(
         Trained(
-            record=study.records[c.key].model_copy(update={"costs": study.records[c.key].costs | c.costs}),
+            record=study.records[c.key].model_copy(update={"costs": study.records[c.key].costs | costs[c.key]}),
             round=r.round,
             predicted=c.predicted,
         )

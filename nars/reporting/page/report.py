@@ -25,6 +25,7 @@ from nars.reporting.facts.describe import (
 )
 from nars.reporting.facts.headline import headline, measured_words, predicted_words
 from nars.reporting.facts.measured import with_measurements
+from nars.reporting.facts.pairs import answer_in_words, trained_in_words
 from nars.reporting.facts.rows import candidates_csv
 from nars.reporting.facts.sections import Section, sections_of
 from nars.reporting.facts.sweeps import Sweep
@@ -85,6 +86,7 @@ def html_of(
             headline=headline,
             measured_words=measured_words,
             predicted_words=predicted_words,
+            trained_in_words=trained_in_words,
             trust=trust_sentences,
             predictions=prediction_sentences,
             outside=outside_sentence,
@@ -106,6 +108,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     environment.filters |= {
         "cell": cell,
         "shown": shown,
@@ -136,6 +139,7 @@ def answer_rows(run: Run, section: Section, sections: Sequence[Section]) -> list
             "recipe": [(key in marked, recipe_value(key, value)) for key, value in answer["recipe"].items()],
             "differences": differences(answer, answers[0]),
             "command": train_command(run, rank),
+            "pair": answer_in_words(answer, f"{search}, pair {rank}"),
         }
         for rank, answer in enumerate(answers, start=1)
     ]

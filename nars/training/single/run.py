@@ -4,6 +4,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def run_training(
         accuracies=tuple(module.accuracies),
         costs=job.costs,
         seconds=round(seconds, 3),
+        started=(datetime.now(UTC) - timedelta(seconds=seconds)).replace(microsecond=0),
         versions={"torch": torch.__version__.split("+")[0]},
     )
     log_record(loggers, job, record)

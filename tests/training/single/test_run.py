@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from nars.data import open_data
 from nars.errors import UserError
 from nars.networks.architectures import image_size
-from nars.records import Origin
+from nars.records import Origin, Record
 from nars.settings import DigitsSettings, FolderSettings, ProtocolSettings, Recipe, Settings, TrainerSettings
 from nars.spaces.architecture import Architecture
 from nars.training.job import origin_of, training_identity
@@ -103,6 +104,13 @@ def test_a_shorter_training_is_the_beginning_of_a_longer_one(make_job, everythin
     assert again.accuracies == records[3][0].accuracies
     for mine, theirs in zip(module.state_dict().values(), records[3][1].state_dict().values(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_a_record_says_when_the_training_began(make_job, tmp_path):
+    before = datetime.now(UTC).replace(microsecond=0)
+    record, _ = run_training(make_job(tmp_path))
+    assert before <= record.started <= datetime.now(UTC)
+    assert Record.read(json.dumps(record.content())) == record
 
 
 def test_another_seed_is_another_training(make_job, tmp_path):

@@ -11,6 +11,7 @@ from nars.reporting.page.figures.candidates import recipes
 from nars.reporting.page.figures.curves import learning_curves
 from nars.reporting.page.figures.evolution import evolution
 from nars.reporting.page.figures.predictor import importance, slices
+from nars.reporting.page.figures.timeline import timeline
 
 
 def figures_of(section: Section) -> dict[str, go.Figure]:
@@ -23,6 +24,7 @@ def figures_of(section: Section) -> dict[str, go.Figure]:
         "importance": importance,
         "slices": slices,
         "evolution": evolution,
+        "timeline": timeline,
     }
     made = {name: make(section) for name, make in makers.items()}
     made |= {f"costs-{cost.name}": accuracy_against_cost(section, cost) for cost in limited_beside(section)}

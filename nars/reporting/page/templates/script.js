@@ -78,6 +78,45 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// Two pairs of any tables, one next to the other: what is known of them, and the choices in which they differ.
+const compared = document.getElementById("compared"), chosen = [];
+function compare(button) {
+  const place = chosen.indexOf(button);
+  if (place >= 0) chosen.splice(place, 1);
+  else chosen.push(button);
+  while (chosen.length > 2) chosen.shift();
+  for (const other of document.querySelectorAll("[data-compare]")) other.setAttribute("aria-pressed", chosen.includes(other));
+  const pairs = chosen.map((one) => JSON.parse(one.closest("[data-pair]").dataset.pair));
+  compared.hidden = !pairs.length;
+  if (pairs.length === 2) compared.replaceChildren(...differences(...pairs), closing());
+  else compared.textContent = "Choose a second pair to compare.";
+}
+
+function closing() {
+  const button = document.createElement("button");
+  button.textContent = "close";
+  button.addEventListener("click", () => { chosen.length = 1; compare(chosen[0]); });
+  return button;
+}
+
+function differences(one, other) {
+  const table = document.createElement("table"), note = document.createElement("p"), choices = one.choices, others = other.choices;
+  const add = (...words) => {
+    const row = table.insertRow();
+    for (const word of words) row.insertCell().textContent = word ?? "-";
+  };
+  add("", one.name, other.name);
+  for (const name of new Set([...Object.keys(one.facts), ...Object.keys(other.facts)])) add(name, one.facts[name], other.facts[name]);
+  const names = [...new Set([...Object.keys(choices), ...Object.keys(others)])];
+  const unlike = names.filter((name) => choices[name] !== others[name]);
+  for (const name of unlike) add(name, choices[name], others[name]);
+  note.textContent = `${unlike.length} choices differ, ${names.length - unlike.length} are the same.`;
+  note.className = "note";
+  return [table, note];
+}
+
+for (const button of document.querySelectorAll("[data-compare]")) button.addEventListener("click", () => compare(button));
+
 document.getElementById("all-answers")?.addEventListener("change", (event) => {
   document.querySelector(".answers").classList.toggle("all", event.target.checked);
 });
