@@ -32,7 +32,13 @@ class Constraint:
 
     def feasible(self, costs: np.ndarray) -> np.ndarray:
         """Bool (n,): whether costs float64 (n, len(names)) keep all limits, the limits themselves included."""
-        return ((costs >= self.low) & (costs <= self.high)).all(axis=1)
+        kept = np.ones(len(costs), dtype=bool)
+        for cost, low, high in zip(costs.T, self.low, self.high, strict=True):
+            if low > -np.inf:
+                kept &= cost >= low
+            if high < np.inf:
+                kept &= cost <= high
+        return kept
 
     def kept_by(self, costs: Mapping[str, float]) -> bool:
         """Whether costs by name keep all limits; a cost that is not known breaks none."""

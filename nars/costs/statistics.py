@@ -207,18 +207,21 @@ class _Lookup:
     """
 
     def __init__(self, tables: tuple[PartTable, ...]):
-        self._parts = [(t.dimensions, t.values.shape[1:], t.values.reshape(len(t.values), -1)) for t in tables]
+        values = [np.ascontiguousarray(table.values.reshape(len(table.values), -1).T) for table in tables]
+        self._parts = [(t.dimensions, t.values.shape[1:], v) for t, v in zip(tables, values, strict=True)]
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Costs (n, k) of points (n, d)."""
         columns = np.ascontiguousarray(points.T, dtype=np.int32)
-        return sum(values.take(_entries(columns, *of), axis=1) for *of, values in self._parts).T
+        return sum(values.take(_entries(columns, *of), axis=0) for *of, values in self._parts)
 
 
 def _entries(columns: np.ndarray, dimensions: tuple[int, ...], sizes: tuple[int, ...]) -> np.ndarray:
     """Where a flat table of these `sizes` holds the choices (n,) that `columns` (d, n) have in its `dimensions`."""
-    entries = np.zeros(columns.shape[1], dtype=np.int32)
-    for dimension, size in zip(dimensions, sizes, strict=True):
+    if not dimensions:
+        return np.zeros(columns.shape[1], dtype=np.int32)
+    entries = columns[dimensions[0]].copy()
+    for dimension, size in zip(dimensions[1:], sizes[1:], strict=True):
         entries *= size
         entries += columns[dimension]
     return entries

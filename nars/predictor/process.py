@@ -60,10 +60,15 @@ class GaussianProcess(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Posterior mean float64 (n,) of x float32 (n, f), computed in single precision."""
-        points, coefficients = self.points.float(), self.coefficients.float()
-        hyperparameters = {name: value.float() for name, value in self.hyperparameters().items()}
+        h = self.hyperparameters()
+        # The linear part of the kernel, summed over all records, is one vector; all else happens in place.
+        slopes = (h["log_linear"].exp() * (self.points.T @ self.coefficients)).float()
+        coefficients = (h["log_variance"].exp() * self.coefficients).float()
+        scale = (-h["log_length"]).exp() * math.sqrt(5)
+        scaled, scale = (self.points * scale).float(), scale.float()
         x = (x - self.centre.float()) / self.spread.float()
-        return torch.cat([kernel(c, points, hyperparameters) @ coefficients for c in x.split(CHUNK)]).double()
+        parts = [_matern(_squares(c * scale, scaled)) @ coefficients + c @ slopes for c in x.split(CHUNK)]
+        return torch.cat(parts).double()
 
     def variance(self, x: Tensor) -> Tensor:
         """Variance float64 (n,) of a new measurement at each of x (n, f), its noise included."""
@@ -100,11 +105,20 @@ class GaussianProcess(nn.Module):
 def kernel(a: Tensor, b: Tensor, hyperparameters: dict[str, Tensor]) -> Tensor:
     """Covariance (n, m) of points a (n, f) and b (m, f): linear plus Matern-5/2."""
     scale = (-hyperparameters["log_length"]).exp()
-    p, q = a * scale, b * scale
-    squared = torch.addmm(q.square().sum(dim=1), p, q.T, alpha=-2).add(p.square().sum(dim=1, keepdim=True))
-    root5 = (5 * squared).clamp_min(1e-12).sqrt()
+    root5 = (5 * _squares(a * scale, b * scale)).clamp_min(1e-12).sqrt()
     matern = (1 + root5 + root5.square() / 3) * torch.exp(-root5)
     return torch.addmm(matern * hyperparameters["log_variance"].exp(), a * hyperparameters["log_linear"].exp(), b.T)
+
+
+def _squares(p: Tensor, q: Tensor) -> Tensor:
+    """Squared distances (n, m) of p (n, f) and q (m, f); rounding may leave some below 0."""
+    return torch.addmm(q.square().sum(dim=1), p, q.T, alpha=-2).add(p.square().sum(dim=1, keepdim=True))
+
+
+def _matern(squares: Tensor) -> Tensor:
+    """Matern-5/2 of five times the squared distances, in their place."""
+    root5 = squares.clamp_min_(1e-12).sqrt()
+    return squares.div_(3).add_(root5).add_(1).mul_(root5.neg_().exp_())
 
 
 def noise(hyperparameters: dict[str, Tensor]) -> Tensor:

@@ -8,8 +8,9 @@ and mutation in genetic algorithms", IEEE Trans. SMC 24(4), 1994.
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -70,29 +71,24 @@ def evolve(
     assert ((seeds >= 0) & (seeds < space.sizes)).all(), "seeds are not points of the space"
     left = settings.max_evaluated or sys.maxsize
     points = _start(feasible, space, settings, rng, seeds, memory)[:left]
-    points, scores = _ranked(points, _scored(score, points), memory)
-    history = [_generation(scores, evaluated=len(scores), infeasible=0, duplicates=0)]
-    left, stalled, made = left - len(scores), 0, settings.attempts * settings.children
-    kept_points, kept_scores = points, scores
+    alive = _Scored(points=points, keys=memory.keys(points), scores=_scores(score, points)).best(len(points))
+    history = [_generation(alive.scores, evaluated=len(points), infeasible=0, duplicates=0)]
+    left, stalled, made = left - len(points), 0, settings.attempts * settings.children
+    kept = [alive]
     while left and stalled < settings.patience and len(history) <= settings.max_generations:
-        children, kept, counts = _offspring(points, scores, made, feasible, space, settings, rng, memory)
-        children = children[:left]
-        new_scores = _scored(score, children)
-        kept_points, kept_scores = _best_of((kept_points, children), (kept_scores, new_scores))
-        scores = np.concatenate([scores, new_scores])
-        points, scores = _ranked(np.concatenate([points, children]), scores, memory)
-        points, scores = points[: settings.survivors], scores[: settings.survivors]
-        history.append(_generation(scores, evaluated=len(children), **counts))
-        left -= len(children)
+        points, keys, share, counts = _offspring(alive, made, feasible, space, settings, rng, memory)
+        points, keys = points[:left], keys[:left]
+        children = _Scored(points=points, keys=keys, scores=_scores(score, points))
+        kept = _kept([*kept, children], most=4 * KEPT)  # sorted now and then, not each time
+        alive = _Scored.all([alive, children]).best(settings.survivors)
+        history.append(_generation(alive.scores, evaluated=len(points), **counts))
+        left -= len(points)
         stalled = stalled + 1 if history[-1].best - history[-2].best <= settings.min_gain else 0
         # So many for each of the next parents that enough should be new and feasible.
-        made = min(math.ceil(settings.children / max(kept, 1 / CHUNK)), settings.attempts * settings.children)
-    return Evolution(
-        points=points[: settings.survivors],
-        scores=scores[: settings.survivors],
-        history=tuple(history),
-        scored=kept_points,
-    )
+        made = min(math.ceil(settings.children / max(share, 1 / CHUNK)), settings.attempts * settings.children)
+    alive = alive.best(settings.survivors)
+    scored = _kept(kept, most=0)[0]
+    return Evolution(points=alive.points, scores=alive.scores, history=tuple(history), scored=scored.points)
 
 
 def random_feasible(
@@ -154,20 +150,22 @@ def _start(feasible, space, settings, rng, seeds, memory) -> np.ndarray:
     return points
 
 
-def _offspring(points, scores, made, feasible, space, settings, rng, memory) -> tuple[np.ndarray, float, dict]:
-    """New feasible children (m, d), at most `settings.children` of each point; which share of those made was new and
-    feasible, and counts of the others. `made` of each point are made, all at once: pricing many is hardly slower."""
-    children = _children(np.repeat(np.arange(len(points)), made), points, scores, space.sizes, settings, rng)
-    new, kept = _new_and_feasible(children, feasible, memory)
-    chosen = children[_first_of_each(kept, len(points), settings.children)]
-    memory.add(memory.keys(chosen))
+def _offspring(alive: "_Scored", made, feasible, space, settings, rng, memory) -> tuple:
+    """New feasible children (m, d), at most `settings.children` of each that is alive, and their keys; which share of
+    those made was new and feasible, and counts of the others. `made` of each are made, all at once: pricing many is
+    hardly slower."""
+    n = len(alive.points)
+    children = _children(np.repeat(np.arange(n), made), alive.points, alive.scores, space.sizes, settings, rng)
+    keys = memory.keys(children)
+    new, kept = _new_and_feasible(children, keys, feasible, memory)
+    chosen = _first_of_each(kept, n, settings.children)
+    memory.add(keys[chosen])
     counts = {"infeasible": int(np.count_nonzero(new & ~kept)), "duplicates": int(np.count_nonzero(~new))}
-    return chosen, float(kept.mean()), counts
+    return children[chosen], keys[chosen], float(kept.mean()), counts
 
 
-def _new_and_feasible(points, feasible, memory) -> tuple[np.ndarray, np.ndarray]:
+def _new_and_feasible(points, keys, feasible, memory) -> tuple[np.ndarray, np.ndarray]:
     """Which points (n,) have not been tried before, and which of these are feasible; only these stay unknown."""
-    keys = memory.keys(points)
     new = memory.first(keys)
     kept = new.copy()
     if new.any():
@@ -196,7 +194,8 @@ def _children(parents, points, scores, sizes, settings, rng) -> np.ndarray:
     children = _crossover(first, points[mates], crossed, rng)
     mutations = adaptive_rates(scores, scores, above=settings.mutations_above, below=settings.mutations_below)
     changes = rng.poisson(mutations[parents])
-    changes[(changes == 0) & (children == first).all(axis=1)] = 1
+    unchanged = np.flatnonzero(changes == 0)
+    changes[unchanged[(children[unchanged] == first[unchanged]).all(axis=1)]] = 1
     return mutate(children, changes, sizes, rng)
 
 
@@ -215,7 +214,7 @@ def _crossover(first: np.ndarray, second: np.ndarray, crossed: np.ndarray, rng: 
     return first + (second - first) * (coins & crossed[:, None])  # several times faster than np.where
 
 
-def _scored(score, points: np.ndarray) -> np.ndarray:
+def _scores(score, points: np.ndarray) -> np.ndarray:
     """Scores float64 (n,); UserError if the score function gives something else than finite numbers."""
     if not len(points):
         return np.empty(0)
@@ -226,19 +225,38 @@ def _scored(score, points: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _ranked(points: np.ndarray, scores: np.ndarray, memory: "_Memory") -> tuple[np.ndarray, np.ndarray]:
-    """Distinct points and their scores, best first; of equal scores the earlier one first."""
-    order = np.argsort(-scores, kind="stable")
-    _, firsts = np.unique(memory.keys(points[order]), return_index=True)
-    order = order[np.sort(firsts)]
-    return points[order], scores[order]
+class _Scored(NamedTuple):
+    """Points (n, d) with their keys and scores (n,)."""
+
+    points: np.ndarray
+    keys: np.ndarray
+    scores: np.ndarray
+
+    @classmethod
+    def all(cls, several: Sequence["_Scored"]) -> "_Scored":
+        """The points of all, in order."""
+        return cls(*map(np.concatenate, zip(*several, strict=True)))
+
+    def rows(self, rows: np.ndarray) -> "_Scored":
+        """Some of the points."""
+        return _Scored(*(part[rows] for part in self))
+
+    def best(self, n: int) -> "_Scored":
+        """The n best distinct points, or all, best first; of equal scores the earlier one first."""
+        order = np.argsort(-self.scores, kind="stable")
+        for first in (order[: 2 * n], order):  # that many hold n distinct ones, unless the memory forgot many
+            _, firsts = np.unique(self.keys[first], return_index=True)
+            if len(firsts) >= n:
+                break
+        return self.rows(first[np.sort(firsts)[:n]])
 
 
-def _best_of(points: tuple[np.ndarray, ...], scores: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The `KEPT` best of all points and their scores, best first; of equal scores the earlier one first."""
-    everything, values = np.concatenate(points), np.concatenate(scores)
-    best = np.argsort(-values, kind="stable")[:KEPT]
-    return everything[best], values[best]
+def _kept(parts: list[_Scored], *, most: int) -> list[_Scored]:
+    """The same, or, if they are more than `most` points, the `KEPT` best; of equal scores the earlier one first."""
+    if sum(len(part.scores) for part in parts) <= most:
+        return parts
+    everything = _Scored.all(parts)
+    return [everything.rows(np.argsort(-everything.scores, kind="stable")[:KEPT])]
 
 
 def _generation(scores: np.ndarray, **counts: int) -> Generation:

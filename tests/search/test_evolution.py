@@ -281,7 +281,8 @@ def test_memory_takes_no_new_point_for_known_and_keeps_its_size():
 def test_feasible_points_stay_unknown_until_they_are_scored():
     space = space_of(3, 3, 3)
     memory, points = _Memory(3), every_point(space)
-    new, kept = _new_and_feasible(np.concatenate([points, points]), lambda p: p[:, 0] > 0, memory)
+    twice = np.concatenate([points, points])
+    new, kept = _new_and_feasible(twice, memory.keys(twice), lambda p: p[:, 0] > 0, memory)
     assert new.sum() == 27
     assert kept.sum() == 18
     np.testing.assert_array_equal(memory.first(memory.keys(points)), points[:, 0] > 0)
