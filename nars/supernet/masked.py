@@ -87,7 +87,9 @@ class MaskedSupernet(nn.Module):
 
     def forward(self, images: torch.Tensor, mixture: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """See `Supernet`; s is `largest_side`."""
-        weights = self._resolutions(mixture, images)
+        used = self._used_sides(mixture)
+        mixture = {name: weights.to(images.device) for name, weights in mixture.items()}
+        weights = [w if i in used else None for i, w in enumerate(self.sides(mixture, images))]
         grid = Grid(sides=self.sides.values)
         stem = self.choices.stem_width.weights(mixture, images)
         x = mixed_over((grid, grid.halved), images, weights, lambda x: self.stem(x, stem))
@@ -100,10 +102,11 @@ class MaskedSupernet(nn.Module):
         last = self.choices.last_width.weights(mixture, images)
         return mixed_over((grid, None), x, weights, lambda x: self.head(x, last))
 
-    def _resolutions(self, mixture: Mapping[str, torch.Tensor], images: torch.Tensor) -> list[torch.Tensor | None]:
-        """The weights of the sides; None for those that need not be computed."""
-        weights = self.sides(mixture, images)
-        return [weight if value else None for weight, value in zip(weights, weights.tolist(), strict=True)]
+    def _used_sides(self, mixture: Mapping[str, torch.Tensor]) -> set[int]:
+        """Which sides have a weight other than 0."""
+        choice = self.sides.choice
+        weights = [1.0] if choice.dimension is None else mixture[choice.dimension].tolist()
+        return {self.sides.values.index(side) for side, weight in zip(choice.values, weights, strict=True) if weight}
 
     def weight_parameters(self) -> Iterator[nn.Parameter]:
         """See `Supernet`."""

@@ -111,9 +111,11 @@ class MaskedResidual(nn.Module):
         c_in, expansion = np.array(choices.c_in.values)[:, None], np.array(self.expansion.values)
         inside = expanded_width(c_in, expansion, rounding=choices.rounding).astype(int)
         self.inside, self.widest = ChannelMask(inside), max(choices.width.values)
-        self.register_buffer("expands", torch.tensor(inside != c_in, dtype=torch.float32), persistent=False)
-        self.conv_pw = pointwise(int(c_in.max()), self.inside.widest) if self.expands.any() else None
-        self.bn1 = batch_norm(self.inside.widest) if self.expands.any() else None
+        expands = inside != c_in
+        self.register_buffer("expands", torch.tensor(expands, dtype=torch.float32), persistent=False)
+        self.always_expands = bool(expands.all())
+        self.conv_pw = pointwise(int(c_in.max()), self.inside.widest) if expands.any() else None
+        self.bn1 = batch_norm(self.inside.widest) if expands.any() else None
         self.conv_dw = MixedDepthwise(self.inside.widest, self.kernel.values, stride=choices.stride)
         self.bn2 = batch_norm(self.inside.widest)
         self.squeeze = None
@@ -134,7 +136,7 @@ class MaskedResidual(nn.Module):
         insides = torch.outer(self.choices.c_in.weights(mixture, like), self.expansion(mixture, like))
         squeezed = None
         if self.squeeze is not None and not self.squeezed.fixed:
-            kinds = se[[bool(value) for value in self.se.values]]
+            kinds = torch.stack([weight for weight, value in zip(se, self.se.values, strict=True) if value])
             kinds = kinds / kinds.sum().clamp_min(SMALLEST) if len(kinds) > 1 else like.new_ones(1)
             squeezed = self.squeezed(insides[..., None] * kinds)
         return InsideMix(
@@ -160,7 +162,7 @@ class MaskedResidual(nn.Module):
         if self.conv_pw is None:
             return as_it_is
         y = self.activation(self.bn1(self.conv_pw(x)), mix.activations)
-        return y if self.expands.all() else mix.expanded * y + (1 - mix.expanded) * as_it_is
+        return y if self.always_expands else mix.expanded * y + (1 - mix.expanded) * as_it_is
 
     def _factors(self, x: torch.Tensor, mix: InsideMix) -> torch.Tensor:
         factors = self.squeeze(x, lambda y: self.activation(y, mix.activations), mix.squeezed)

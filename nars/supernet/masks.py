@@ -36,22 +36,18 @@ class Marginal(nn.Module):
 
 class ChannelMask(nn.Module):
     """sum_i g_i * 1_i as one vector (widest,): 1_i is 1 for the first `widths`[i] channels and 0 for the others, g_i
-    the weight of option i (paper)."""
+    the weight of option i (paper). `fixed`: all options are equally wide, so that it is 1."""
 
     def __init__(self, widths: np.ndarray | Sequence[int]):
         super().__init__()
         self.register_buffer("widths", torch.tensor(np.asarray(widths), dtype=torch.int64).flatten(), persistent=False)
         self.widest = int(self.widths.max())
+        self.fixed = int(self.widths.min()) == self.widest
 
     def forward(self, weights: torch.Tensor) -> torch.Tensor:
         """The mask (widest,) for the weights (options, ...) of as many options as there are widths."""
         narrower = weights.new_zeros(self.widest + 1).index_add(0, self.widths, weights.flatten())
         return narrower.flip(0).cumsum(0).flip(0)[1:]  # channel c is kept by all widths above it
-
-    @property
-    def fixed(self) -> bool:
-        """Whether all options are equally wide, so that the mask is 1."""
-        return int(self.widths.min()) == self.widest
 
 
 def masked(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
