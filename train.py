@@ -23,11 +23,14 @@ def train(settings: TrainSettings) -> Result:
             f"trainer.devices={settings.trainer.devices} in a sweep (-m), whose jobs train on one device each; give "
             "one command per job"
         )
-    from nars.commands.train import evaluate_weights, result_of, train_candidate  # torch, after the settings' check
     from nars.console import open_console
 
     if settings.mode == "evaluate":
+        from nars.commands.evaluate import evaluate_weights  # torch is imported here, after the settings' check
+
         return evaluate_weights(settings, open_console())
+    from nars.commands.train import result_of, train_candidate
+
     return result_of(train_candidate(settings, open_console()))
 
 

@@ -18,7 +18,7 @@ from nars.settings.keys import keys_of
 
 TAKES_A_WORD = ("--cfg", "-c", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd", "--package", "-p")
 TAKES_A_WORD += ("--info", "-i", "--experimental-rerun")
-SEVERAL = ("constraint", "logger")  # groups of which several options go together
+SEVERAL = ("constraint", "logger", "format")  # groups and keys of which several options go together
 LIMIT = re.compile(r"(constraint|strategy\.window)\.(min|max)_\w+")
 SHORT_NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmMgG])")
 POWERS = {"k": "e3", "m": "e6", "g": "e9"}

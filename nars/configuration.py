@@ -23,6 +23,7 @@ from nars.options import options_of
 from nars.overrides import with_texts_quoted
 from nars.settings import (
     CostLimits,
+    ExportSettings,
     PrepareSettings,
     PretrainScriptSettings,
     RecipeOverrides,
@@ -40,6 +41,7 @@ BY_SCRIPT = {
     "train": TrainSettings,
     "pretrain_predictor": PretrainScriptSettings,
     "prepare_data": PrepareSettings,
+    "export": ExportSettings,
 }
 
 OWN_IMAGES = ("folder", "prepared")

@@ -1,8 +1,11 @@
 """What this process may use of the machine."""
 
 import os
+import platform
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 def cores() -> int:
@@ -11,6 +14,14 @@ def cores() -> int:
     from joblib import cpu_count
 
     return cpu_count()
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
+    with suppress(OSError):
+        if named := re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), flags=re.M):
+            return named[1].strip()
+    return platform.processor() or platform.machine()
 
 
 @contextmanager

@@ -59,6 +59,7 @@ LIMITS = {
     "activations_10m": {"max_activations": 10e6},
     "none": {},
 }
+ASKED_FOR = {"prepare_data": ("data.root=/images", "output=/prepared"), "export": ("weights=x",)}
 MUST_BE_GIVEN = {name: ["data.root=/images"] for name in ("folder", "imagenet200", "prepared")}
 
 
@@ -135,11 +136,10 @@ def test_a_file_and_its_settings_class_have_the_same_defaults(group, option):
     assert not_default(getattr(settings, group)) == ({"rounds": 2, "batch": 4} if group == "strategy" else {})
 
 
-@pytest.mark.parametrize("script", [*SCRIPTS, "prepare_data"])
+@pytest.mark.parametrize("script", [*SCRIPTS, "prepare_data", "export"])
 def test_a_script_s_own_keys_have_the_defaults_of_its_settings_class(script):
     """But for what a search compares its answers with: older ones were compared with nothing."""
-    given = ("data=folder", "data.root=/images", "output=/prepared") if script == "prepare_data" else ()
-    settings = settings_from(composed(script, *given), {**SCRIPTS, "prepare_data": PrepareSettings}[script])
+    settings = settings_from(composed(script, *ASKED_FOR.get(script, ())), BY_SCRIPT[script])
     own = {key: value for key, value in not_default(settings).items() if "." not in key}
     assert own == ({"reference": "fbnetv3_a"} if script == "search" else {})
 
@@ -223,8 +223,7 @@ def otherwise(settings: Settings, prefix: str = ""):
 
 @pytest.mark.parametrize("script", BY_SCRIPT)
 def test_defaults_in_files_and_in_code_are_the_same(script):
-    given = ["data.root=/images", "output=/prepared"] if script == "prepare_data" else []
-    settings = settings_from(composed(script, *given), BY_SCRIPT[script])
+    settings = settings_from(composed(script, *ASKED_FOR.get(script, ())), BY_SCRIPT[script])
     groups = {key.partition(".")[0] for key in OF_THE_EMBEDDED_DEFAULT} & set(type(settings).model_fields)
     expected = {key for key in OF_THE_EMBEDDED_DEFAULT if key.partition(".")[0] in groups}
     assert set(otherwise(settings)) == (expected - {"logger.csv"} if script == "pretrain_predictor" else expected)
@@ -417,9 +416,10 @@ def test_help_names_every_group_and_option(script):
         assert key in text, key
 
 
-def test_help_of_preparing_names_its_keys():
-    text = help_of("prepare_data")
-    for key in ("data", *set(PrepareSettings.model_fields) - {"data"}):
+@pytest.mark.parametrize("script", ASKED_FOR)
+def test_help_of_other_scripts_names_their_keys(script):
+    text = help_of(script)
+    for key in BY_SCRIPT[script].model_fields:
         assert f"\n{key} " in text or f"\n  {key} " in text, key
 
 

@@ -15,12 +15,14 @@ from PIL import Image
 from rich.console import Console
 from sklearn.datasets import load_digits
 
+from nars.commands.evaluate import evaluate_weights
+from nars.commands.export import export_weights
 from nars.commands.prepare import prepare_data
 from nars.commands.pretrain import pretrain_to_file
 from nars.commands.search import Search
-from nars.commands.train import evaluate_weights, train_candidate
+from nars.commands.train import train_candidate
 from nars.configuration import settings_from
-from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
+from nars.settings import ExportSettings, PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
 from nars.training.local_executor import LocalExecutor
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +31,7 @@ SETTINGS = {
     "train.py": TrainSettings,
     "prepare_data.py": PrepareSettings,
     "pretrain_predictor.py": PretrainScriptSettings,
+    "export.py": ExportSettings,
 }
 # What makes a run tiny, unless the command says otherwise; sizes do, whatever the command says.
 SIZES = ("protocol.epochs", "protocol.batch_size", "strategy.rounds", "strategy.batch")
@@ -64,6 +67,7 @@ TINY = {
     "train.py": TINY_TRAINING,
     "prepare_data.py": {"workers": "1"},
     "pretrain_predictor.py": {"predictor.pretrain.pool_size": "200", "predictor.pretrain.epochs": "1"},
+    "export.py": {"latency_runs": "1"},
 }
 # Of these only the settings are checked: they need what a test has not.
 ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "offline=false", "records=")
@@ -186,7 +190,7 @@ def test_documented_commands_run(places, kept_workers):
             if "experiment=imagenet200" in overrides:
                 tiny |= {"data.num_classes": "3", "data.val_images": "6", "executor": "local", "trainer": "default"}
             overrides += [f"{key}={value}" for key, value in tiny.items() if key not in given]
-            overrides += [f"runs_dir={places['runs']}"] if script != "prepare_data.py" else []
+            overrides += [f"runs_dir={places['runs']}"] if script not in ("prepare_data.py", "export.py") else []
             print(script, *overrides)  # shown if it fails
             result = run(script, settings_of(script, overrides))
             if script == "search.py" and result is not None:
@@ -214,5 +218,7 @@ def run(script: str, settings):
             return (train_candidate if settings.mode == "train" else evaluate_weights)(settings, console)
         case "prepare_data.py":
             return prepare_data(settings, console)
+        case "export.py":
+            return export_weights(settings, console)
         case "pretrain_predictor.py":
             return pretrain_to_file(settings, console)

@@ -51,6 +51,7 @@ ALLOWED["problem"] = LOW | {"spaces", "costs", "data", "latency", "search", "she
 ALLOWED["methods"] = ONE_TRAINING | {"leases", "problem", "study", "search", "predictor", "seeds", "training"}
 ALLOWED["methods"] |= {"training/single", "supernet"}
 WITH_HYDRA = {"advice", "overrides", "configuration", "sweep"}
+ALLOWED["exporting"] = LOW | {"data", "networks", "training/weights"}
 ALLOWED["api"] = FACTS | {"networks", "predictor", "problem", "reporting/facts", "training/weights"}
 ALLOWED["commands"] = set(ALLOWED) - WITH_HYDRA - {"api"}
 

@@ -22,7 +22,7 @@ from nars.configuration import settings_from
 from nars.overrides import with_texts_quoted
 from nars.reporting.page.report import write_report
 from nars.reporting.screen.terminal import print_answer
-from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
+from nars.settings import ExportSettings, PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
 from nars.shell import literal
 from nars.study.folder import read_study
 from nars.study.next_step import train_command
@@ -87,10 +87,13 @@ def test_a_training_names_the_weights_that_it_wrote(odd):
     short = ("protocol.epochs=1", "protocol.steps_per_epoch=1", "protocol.image_scale=0.25", "trainer.accelerator=cpu")
     candidate = ("candidate=timm:test_resnet", "recipe=middle", "recipe.stochastic_depth=0.0")
     settings = settings_of("train", TrainSettings, *candidate, *short, f"runs_dir={literal(str(odd))}")
-    command = printed(train_candidate, settings).splitlines()[-1].partition("other images: ")[2]
+    text = printed(train_candidate, settings)
+    command = text.splitlines()[-1].partition("other images: ")[2]
     assert command.startswith("python train.py mode=evaluate ")
     weights = Path(given(command, "weights"))
     assert weights.is_file()
+    export = arrived(text.splitlines()[-2].partition("(ONNX, ...): ")[2], "export", ExportSettings)
+    assert (export.weights, export.data) == (str(weights), settings.data)
     [line] = [line for line in weights.with_name("card.yaml").read_text().splitlines() if "import timm" in line]
     exec(line.strip(), pasted := {})  # what the card says loads the weights
     assert pasted["network"].num_classes == 10

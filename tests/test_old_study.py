@@ -13,7 +13,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
-from nars.commands.train import evaluate_weights, train_candidate
+from nars.commands.evaluate import evaluate_weights
+from nars.commands.train import train_candidate
 from nars.configuration import settings_from
 from nars.costs.pricing import Pricing
 from nars.data import open_data

@@ -24,7 +24,8 @@ from sklearn.datasets import load_digits
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nars.candidates import load_architecture
-from nars.commands.train import SECONDS_BETWEEN_LINES, _EpochLines, evaluate_weights, train_candidate
+from nars.commands.evaluate import evaluate_weights
+from nars.commands.train import SECONDS_BETWEEN_LINES, _EpochLines, train_candidate
 from nars.configuration import settings_from
 from nars.data import open_data
 from nars.errors import UserError

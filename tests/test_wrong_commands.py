@@ -96,6 +96,17 @@ mode=test                                     | mode: Input should be 'train' or
 resume=maybe                                  | resume: Input should be a valid boolean, given 'maybe'
 devices=2                                     | did you mean trainer.devices?
 """
+EXPORT = """
+                                              | weights: must be given on the command line: weights=...
+weights=x  format=onnx,hub                    | several values; add -m | 'format=[onnx,hub]' for all of them together
+weights=x  format=tflite                      | 'onnx', 'onnx_int8', 'torch_export' or 'hub', given 'tflite'
+weights=x  format=[onnx,  hub]                | write 'format=[onnx,hub]' in quotes
+weights=x  format=[]                          | format: Value should have at least 1 item
+weights=x  batch=any                          | batch
+weights=x  images=64                          | images: unknown key; did you mean calibration.images?
+weights=x  onnx                               | onnx: a setting is key=value
+weights=x  protocol.epochs=3                  | protocol.epochs: this script has no such key
+"""
 
 
 def rows(script: str, table: str):
@@ -104,7 +115,7 @@ def rows(script: str, table: str):
         yield pytest.param(script, command.split("  "), parts, id=f"{script} {command}")
 
 
-CASES = [*rows("search", SEARCH), *rows("train", TRAIN)]
+CASES = [*rows("search", SEARCH), *rows("train", TRAIN), *rows("export", EXPORT)]
 
 
 @pytest.fixture(scope="module", autouse=True)

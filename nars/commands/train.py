@@ -1,7 +1,7 @@
-"""What `train.py` does: one candidate trained for its own sake, to weights with a card; and weights measured."""
+"""What `train.py` does: one candidate trained for its own sake, to weights with a card."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,26 +9,23 @@ import torch
 from rich.console import Console
 
 from nars.candidates import load_architecture, load_candidate, predicted_accuracy
-from nars.costs.pricing import Pricing
-from nars.costs.table import gathered, in_words
+from nars.commands.evaluate import accuracy_line, costs_line, pricing_of
+from nars.costs.table import gathered
 from nars.data import ImageData, open_data
-from nars.data.folder import open_whole_folder
 from nars.data.names import beside
 from nars.errors import UserError
 from nars.files import digest, make_study_folder, write_whole
-from nars.latency.opening import open_latency, shapes_of_architecture
 from nars.machine import limited_threads
-from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
-from nars.networks.timm_models import TimmArchitecture
+from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size
 from nars.records import Ledger, Record, training_key
 from nars.reporting.screen.setup import Images, print_training_setup
 from nars.reporting.screen.terminal import print_passed_over
 from nars.reporting.tracking.notices import Notices
 from nars.reporting.tracking.searches import pairs_artifact
 from nars.settings import TeacherSettings, TrainSettings
-from nars.shell import command, override, word
-from nars.spaces.architecture import Architecture
+from nars.shell import command, override
 from nars.study.answers import SPLIT
+from nars.study.next_step import differing
 from nars.study.outcomes import Result
 from nars.training.claims import LEASE_SECONDS, Claims
 from nars.training.job import (
@@ -42,9 +39,7 @@ from nars.training.job import (
 )
 from nars.training.single.loggers import open_loggers, wandb_run
 from nars.training.single.run import run_training
-from nars.training.weights.accuracy import outputs_of_classes, validation_accuracy
 from nars.training.weights.card import WEIGHTS, make_card, read_card, remove_card, write_card
-from nars.training.weights.files import load_weights
 from nars.wandb_run import WandbRun
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -60,7 +55,7 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     print_passed_over(console, data.passed_over)
     job = _job(settings, data, folder=folder)
     out = Path(job.folder)
-    if settings.resume and _known(ledger, job, console):
+    if settings.resume and _known(ledger, job, settings, console):
         return out
     side = image_size(architecture_of(job.architecture), job.protocol)
     print_training_setup(console, settings, Images.of(data, settings.data), side=side)
@@ -72,24 +67,24 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     notices = Notices(settings.logger, folder, console)
     with _claimed(out, console):
         ledger.refresh()
-        if settings.resume and _known(ledger, job, console):  # another process had it, and has just finished
+        if settings.resume and _known(ledger, job, settings, console):  # another process had it, and has just finished
             return out
         record = _train(job, data, settings, notices, _EpochLines(console, job.epochs))
         ledger.append(record)
         forget_state(job)
     if record.status == "diverged":
         raise _diverged()
-    _say(read_card(out / WEIGHTS), out, console)
+    _say(read_card(out / WEIGHTS), out, settings, console)
     notices.say_end()
     return out
 
 
-def _known(ledger: Ledger, job: TrainingJob, console: Console) -> bool:
+def _known(ledger: Ledger, job: TrainingJob, settings: TrainSettings, console: Console) -> bool:
     """Whether the training has ended with weights, which are shown; UserError if it diverged."""
     record, card = ledger.find(job.key, job.epochs), read_card(Path(job.folder) / WEIGHTS)
     if record is not None and card is not None:
         console.print("already trained (resume=false trains again)")
-        _say(card, Path(job.folder), console)
+        _say(card, Path(job.folder), settings, console)
         return True
     if record is not None and record.status == "diverged":
         raise _diverged()
@@ -167,55 +162,6 @@ def _track_weights(run: WandbRun | None, candidate: Path, weights: Path, card: d
     run.give(f"weights-{weights.parent.name}", "weights", [weights, weights.with_name("card.yaml")])
 
 
-def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
-    """Measure `settings.weights` on the validation images of the data."""
-    if not settings.weights:
-        raise UserError("mode=evaluate: give the weights: weights=runs/.../weights.safetensors")
-    path = Path(settings.weights)
-    card = read_card(path) or {}
-    data = _data_to_measure(settings, trained_on=card.get("training", {}).get("data"))
-    print_passed_over(console, data.passed_over)
-    architecture = architecture_of(card.get("architecture") or load_architecture(settings.candidate))
-    num_outputs = card.get("num_classes", data.num_classes)
-    outputs = outputs_of_classes(data.class_names, card.get("classes"), num_outputs=num_outputs)
-    side = card.get("image_size") or image_size(architecture, settings.protocol)
-    network = network_of(architecture, num_classes=num_outputs)
-    load_weights(network, path)
-    with limited_threads():
-        accuracy = validation_accuracy(
-            data,
-            network,
-            image_size=side,
-            batch_size=settings.protocol.batch_size,
-            outputs=outputs,
-            trainer=settings.trainer,
-        )
-    costs = costs_of(architecture, _pricing(settings, architecture, num_outputs))
-    console.print(_accuracy_line(vars(accuracy)), soft_wrap=True)
-    console.print(_costs_line(costs, architecture.resolution, num_outputs), soft_wrap=True)
-    return Result(
-        accuracy=accuracy.top1,
-        costs=costs,
-        architecture=architecture.to_dict(),
-        recipe=card.get("recipe", {}),
-        folder=str(path.parent),
-    )
-
-
-def _data_to_measure(settings: TrainSettings, *, trained_on: str | None) -> ImageData:
-    """The data; a folder without `val_root` whole, unless it is the one that the weights were trained on: then what was
-    held out of it."""
-    split_file = Path(settings.runs_dir) / settings.study / SPLIT
-    if settings.data.name != "folder" or settings.data.val_root is not None:
-        return open_data(settings.data, split_file=split_file)
-    whole = open_whole_folder(settings.data)
-    try:
-        split = open_data(settings.data)
-    except UserError:  # too few images to hold some out
-        return whole
-    return split if split.fingerprint == trained_on else whole
-
-
 class _EpochLines:
     """A line per epoch that is trained now, and within long ones a line now and then."""
 
@@ -266,23 +212,9 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
         teacher=teacher,
         epochs=settings.protocol.epochs,
         seed=settings.seed,
-        costs=costs_of(architecture, _pricing(settings, architecture, data.num_classes)),
+        costs=costs_of(architecture, pricing_of(settings, architecture, data.num_classes)),
         predicted_accuracy=None if overrides else predicted_accuracy(settings.candidate),
     )
-
-
-def _pricing(settings: TrainSettings, architecture: Architecture | TimmArchitecture, num_classes: int) -> Pricing:
-    """How the network is priced; UserError if it is no sum of the blocks that latency tables hold."""
-    if settings.latency.table is None:
-        return Pricing(num_classes=num_classes)
-    if isinstance(architecture, TimmArchitecture):
-        raise UserError(
-            f"latency.table={settings.latency.table}: candidate={settings.candidate} is a network of timm's, whose "
-            "blocks no table holds; leave latency.table out"
-        )
-    of = (override("candidate", settings.candidate), word("num_classes", str(num_classes)))
-    shapes = shapes_of_architecture(architecture, num_classes)
-    return Pricing(num_classes=num_classes, latency=open_latency(settings.latency, shapes, of=of).table)
 
 
 def _teacher_job(teacher: TeacherSettings, data: ImageData) -> TeacherJob | None:
@@ -304,30 +236,19 @@ def _teacher_job(teacher: TeacherSettings, data: ImageData) -> TeacherJob | None
     return TeacherJob(architecture=architecture, weights=str(path), share=teacher.share)
 
 
-def _say(card: dict, folder: Path, console: Console) -> None:
+def _say(card: dict, folder: Path, settings: TrainSettings, console: Console) -> None:
     weights = folder / card["weights"]
+    data = differing("export", {"data": settings.data.model_dump(mode="json")})
     measure = command("train.py", "mode=evaluate", override("weights", weights), "data=folder", "data.root=...")
     lines = [
-        f"{_accuracy_line(card)}: weights of epoch {card['epoch']} of {card['epochs']}, the best",
-        _costs_line(gathered(card)["costs"], card["resolution"], card["num_classes"]),
+        f"{accuracy_line(card)}: weights of epoch {card['epoch']} of {card['epochs']}, the best",
+        costs_line(gathered(card)["costs"], card["resolution"], card["num_classes"]),
         f"written: {weights} and card.yaml",
+        f"files for other programs (ONNX, ...): {command('export.py', override('weights', weights), *data)}",
         f"measure them on other images: {measure}",
     ]
     for line in lines:
         console.print(line, soft_wrap=True)
-
-
-def _costs_line(costs: Mapping[str, float], resolution: int, num_classes: int) -> str:
-    # A search prices with constraint.num_classes, so that its answers compare with published ones.
-    return (
-        f"{in_words(costs)}, counted at {resolution} px with a classifier of "
-        f"{num_classes:,} classes (a search counts constraint.num_classes)"
-    )
-
-
-def _accuracy_line(accuracy: dict) -> str:
-    top1, top5 = (f"{accuracy[name]:.4f}" for name in ("top1", "top5"))
-    return f"top-1 accuracy {top1}, top-5 {top5} on {accuracy['images']:,} validation images"
 
 
 def _diverged() -> UserError:

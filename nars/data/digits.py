@@ -45,6 +45,8 @@ def shifted(images: torch.Tensor, seeds: torch.Tensor, *, max_shift: int) -> tor
 class Digits(ImageData):
     """The digits, split by class and seed."""
 
+    white = 1.0
+
     def __init__(self, settings: DigitsSettings):
         from sklearn.datasets import load_digits  # here, because it takes a second that other data need not wait for
 

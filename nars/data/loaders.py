@@ -136,7 +136,8 @@ class ImageData(ABC):
     """Labelled images, split into train and validation.
 
     `fingerprint` changes whenever the images, their classes or their split do, and not with the place they lie at.
-    `mean` and `std` are those of the pixels that loaders give, per channel. `passed_over` says in one line what lies
+    `mean` and `std` are those of the pixels that loaders give, per channel, `white` is the greatest that these can be.
+    `passed_over` says in one line what lies
     among the images and is none; empty if there is nothing.
     """
 
@@ -146,6 +147,7 @@ class ImageData(ABC):
     val_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    white: float = 255.0
     passed_over: str = ""
 
     @property

@@ -27,6 +27,10 @@ from nars.settings.methods import (
     TemperatureSettings,
 )
 from nars.settings.scripts import (
+    CalibrationSettings,
+    ExportFormat,
+    ExportInput,
+    ExportSettings,
     PrepareSettings,
     PretrainScriptSettings,
     RecipeOverrides,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt, create_model
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, create_model
 
 from nars.settings.base import PathText, Seed, Settings, later
 from nars.settings.latency import LatencySettings
@@ -134,3 +134,40 @@ class TrainSettings(StudySettings):
     protocol: ProtocolSettings
     trainer: TrainerSettings
     logger: LoggerSettings
+
+
+ExportFormat = Literal["onnx", "onnx_int8", "torch_export", "hub"]
+ExportInput = Literal["bytes", "normalised"]
+
+
+class CalibrationSettings(Settings):
+    """Training images, not augmented, on which the ranges of activations are measured for 8 bits."""
+
+    images: PositiveInt = 256
+
+
+class ExportSettings(Settings):
+    """`export.py`: trained `weights` as files for other programs, in every `format`, in the folder `output` (null:
+    `exported` beside the weights).
+
+    `candidate` only where no card lies beside the weights. `input` bytes bakes the normalisation in; `batch` is a
+    number, or dynamic; `image_size` null is that of the training. Each file's latency is the median of `latency_runs`
+    calls. `push` uploads the hub's layout to `repo`.
+    """
+
+    weights: PathText
+    candidate: PathText | None = None
+    format: Annotated[
+        tuple[ExportFormat, ...],
+        BeforeValidator(lambda given: (given,) if isinstance(given, str) else tuple(given or ())),
+        Field(min_length=1),
+    ] = ("onnx",)
+    input: ExportInput = "bytes"
+    batch: PositiveInt | Literal["dynamic"] = "dynamic"
+    image_size: PositiveInt | None = None
+    calibration: CalibrationSettings = CalibrationSettings()
+    latency_runs: PositiveInt = 50
+    output: PathText | None = None
+    push: bool = False
+    repo: str | None = None
+    data: DataSettings

@@ -10,11 +10,15 @@ from pydantic import TypeAdapter
 
 from nars.files import CONF, NumberLoader
 from nars.options import options_of, stated
-from nars.settings import SearchSettings, TrainSettings
+from nars.settings import ExportSettings, SearchSettings, TrainSettings
 from nars.shell import command, literal, override, word
 from nars.study.answers import Run
 
-SETTINGS = {"train": TrainSettings, "search": SearchSettings}  # of the scripts that take a next step
+SETTINGS = {
+    "train": TrainSettings,
+    "search": SearchSettings,
+    "export": ExportSettings,
+}  # of the scripts that take a next step
 
 
 def train_command(run: Run, rank: int) -> str:

@@ -17,6 +17,7 @@ from nars.reporting.facts.measured import with_measurements
 from nars.reporting.facts.trust import trust_sentences
 from nars.search.early_stop import EarlyStop
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
+from nars.shell import command
 from nars.study.answers import Run
 from nars.study.folder import read_study
 from nars.study.next_step import train_command
@@ -154,7 +155,8 @@ def print_answer(console: Console, run: Run, report: Path) -> None:
     console.print(" ".join(headline(run, study)))
     console.print(_answers(with_measurements(run, study)))
     console.print(" ".join(trust_sentences(run)))
-    console.print(f"Report: {report}", soft_wrap=True)
+    export = command("export.py", "weights=...")
+    console.print(f"Report: {report}; once trained, {export} makes ONNX and other files", soft_wrap=True)
     console.print(f"Train the best pair on: {train_command(run, 1)}", soft_wrap=True)
 
 

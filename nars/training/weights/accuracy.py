@@ -63,8 +63,10 @@ def validation_accuracy(
     batch_size: int,
     outputs: Sequence[int],
     trainer: TrainerSettings,
+    normalise: nn.Module | None = None,
 ) -> Accuracy:
-    """`measure_accuracy` on the validation images of `data`, by the means of `trainer`."""
+    """`measure_accuracy` on the validation images of `data`, by the means of `trainer`; `normalise` makes the network's
+    inputs of them, None: as `data` does for training."""
     loader = data.val_loader(
         image_size=image_size,
         batch_size=batch_size,
@@ -72,7 +74,7 @@ def validation_accuracy(
         pinned=device_of(trainer.accelerator).type == "cuda",
     )
     means = {"accelerator": trainer.accelerator, "precision": trainer.precision}
-    return measure_accuracy(network, loader, normalise=data.normalise(), outputs=outputs, **means)
+    return measure_accuracy(network, loader, normalise=normalise or data.normalise(), outputs=outputs, **means)
 
 
 def outputs_of_classes(classes: Sequence[str], trained: Sequence[str] | None, *, num_outputs: int) -> list[int]:

@@ -60,12 +60,13 @@ def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) 
         "seed": job.seed,
         "versions": record.versions,
         "weights": WEIGHTS,
-        "load": _Code(_load_line(job.architecture, data.num_classes, os.path.abspath(Path(job.folder) / WEIGHTS))),
+        "load": _load_line(job.architecture, data.num_classes, os.path.abspath(Path(job.folder) / WEIGHTS)),
     }
 
 
 def write_card(weights: Path, card: dict) -> None:
     """Write the card of `weights` beside them."""
+    card = card | ({"load": _Code(card["load"])} if "load" in card else {})
     write_whole(_path(weights), yaml.dump(card, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
@@ -94,11 +95,15 @@ def _path(weights: Path) -> Path:
     return weights.with_name("card.yaml")
 
 
+def name_in_timm(architecture: dict) -> str | None:
+    """What timm calls the network of an architecture in plain containers, if it has it."""
+    names = [name for name in IN_TIMM if load_architecture(name) == architecture]
+    return architecture.get("timm", names[0] if names else None)
+
+
 def _load_line(architecture: dict, num_classes: int, weights: str) -> str:
     """A line of Python, for any folder, that gives the network with its weights: timm's where timm knows its name."""
-    names = [name for name in IN_TIMM if load_architecture(name) == architecture]
-    names += [architecture["timm"]] if "timm" in architecture else []
-    if names:
-        made = f"timm.create_model({names[0]!r}, num_classes={num_classes}, checkpoint_path={weights!r})"
+    if (name := name_in_timm(architecture)) is not None:
+        made = f"timm.create_model({name!r}, num_classes={num_classes}, checkpoint_path={weights!r})"
         return f"import timm; network = {made}.eval()"
     return f"import nars; network = nars.load_trained({weights!r})"
