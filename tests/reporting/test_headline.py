@@ -9,6 +9,7 @@ from nars.reporting.facts.headline import headline, measured_words, predicted_ba
 from nars.reporting.facts.measured import with_measurements
 from nars.reporting.facts.sections import sections_of
 from nars.reporting.facts.sweeps import sweep_of
+from nars.reporting.page.figures.accuracy import accuracy_against_cost
 from nars.reporting.page.report import write_report
 from nars.settings import parse
 from nars.spaces.candidate import Candidate
@@ -119,6 +120,9 @@ def test_beside_the_answer_stands_the_reference(searched):
     alone = "The reference fbnetv3_a (1.5M MACs, 2M params), trained alike: 0.700."
     assert said((0.7,), 1.5e6) == alone
     assert alone in write_report([maker.folder]).read_text()
+    [section] = sections_of(read_study(maker.folder))
+    [point] = [trace for trace in accuracy_against_cost(section).data if trace.name == "reference"]
+    assert (point.text, point.x, point.y) == (("fbnetv3_a",), (1.5e6,), (0.7,))
 
 
 def test_random_pairs_are_those_of_a_random_search_as_many_as_were_trained(searched, make_study):

@@ -1,6 +1,7 @@
 """Accuracies of trained candidates: against their cost, and against what was predicted of them."""
 
 from collections.abc import Sequence
+from statistics import mean
 
 import numpy as np
 import plotly.graph_objects as go
@@ -31,6 +32,7 @@ def accuracy_against_cost(section: Section, axis: Cost | None = None) -> go.Figu
         _front(figure, section)
     _answers(figure, section, axis)
     _measured(figure, section, axis)
+    _references(figure, section, axis)
     _limits(figure, section, axis)
     figure.update_xaxes(title=axis.label, tickformat="~s", nticks=6)
     figure.update_yaxes(title=f"accuracy after epoch {section.epoch}")
@@ -118,6 +120,25 @@ def _measured(figure: go.Figure, section: Section, axis: Cost) -> None:
             marker={"color": ANSWER, "size": 11, "symbol": "diamond"},
             text=[escaped(run.summary.constraint) for run, _ in answers],
             hovertemplate=f"measured %{{y:.3f}}<br>%{{x:.4s}} {axis.label}<br>%{{text}}<extra>answer</extra>",
+        )
+
+
+def _references(figure: go.Figure, section: Section, axis: Cost) -> None:
+    """The networks that answers were compared with, once each."""
+    known = {
+        reference.name: (reference.costs.get(axis.name), mean(accuracies))
+        for reference in (run.summary.confirmation.reference for run in section.runs if run.summary.confirmation)
+        if reference and (accuracies := [accuracy for accuracy in reference.accuracies if accuracy is not None])
+    }
+    if known:
+        figure.add_scatter(
+            x=[cost for cost, _ in known.values()],
+            y=[accuracy for _, accuracy in known.values()],
+            mode="markers",
+            name="reference",
+            marker={"color": GREY, "size": 11, "symbol": "diamond-open", "line": {"width": 2}},
+            text=[escaped(name) for name in known],
+            hovertemplate=f"%{{text}}: measured %{{y:.3f}}<br>%{{x:.4s}} {axis.label}<extra>reference</extra>",
         )
 
 
