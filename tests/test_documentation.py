@@ -168,7 +168,7 @@ def kept_workers(monkeypatch):
             executors.append(Kept(settings, run))
         return executors[0]
 
-    monkeypatch.setattr("nars.methods.nars.open_executor", kept)
+    monkeypatch.setattr("nars.methods.base.open_executor", kept)
     yield
     for executor in executors:
         executor.close()
