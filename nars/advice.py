@@ -33,6 +33,8 @@ def groups_of(settings_class: type[Settings]) -> list[str]:
 def nearest_option(group: str, given: str) -> str | None:
     """What to say of an option that a group does not have; None if nothing is near."""
     if group == "constraint" and (number := re.search(r"\d+(?:\.\d+)?\s*[kmgKMG]?", given)):
+        if "latency" in given or given.endswith("ms"):
+            return f"a limit of your own is a key: constraint.max_latency_ms={number.group().rstrip(' mM')}"
         cost = "params" if "param" in given else "macs"
         return f"a limit of your own is a key: constraint.max_{cost}={number.group().replace(' ', '')}"
     similar = get_close_matches(given, options_of(group), n=1, cutoff=0.6)

@@ -24,6 +24,7 @@ from nars.overrides import with_texts_quoted
 from nars.settings import (
     CostLimits,
     ExportSettings,
+    MeasureSettings,
     PrepareSettings,
     PretrainScriptSettings,
     RecipeOverrides,
@@ -42,6 +43,7 @@ BY_SCRIPT = {
     "pretrain_predictor": PretrainScriptSettings,
     "prepare_data": PrepareSettings,
     "export": ExportSettings,
+    "measure_latency": MeasureSettings,
 }
 
 OWN_IMAGES = ("folder", "prepared")

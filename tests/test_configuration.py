@@ -57,6 +57,9 @@ LIMITS = {
     "params_14m": {"max_params": 14e6},
     "activations_8m": {"max_activations": 8e6},
     "activations_10m": {"max_activations": 10e6},
+    "latency_10ms": {"max_latency_ms": 10.0},
+    "latency_20ms": {"max_latency_ms": 20.0},
+    "latency_40ms": {"max_latency_ms": 40.0},
     "none": {},
 }
 ASKED_FOR = {"prepare_data": ("data.root=/images", "output=/prepared"), "export": ("weights=x",)}

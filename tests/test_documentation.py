@@ -17,12 +17,20 @@ from sklearn.datasets import load_digits
 
 from nars.commands.evaluate import evaluate_weights
 from nars.commands.export import export_weights
+from nars.commands.latency import measure_latency
 from nars.commands.prepare import prepare_data
 from nars.commands.pretrain import pretrain_to_file
 from nars.commands.search import Search
 from nars.commands.train import train_candidate
 from nars.configuration import settings_from
-from nars.settings import ExportSettings, PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
+from nars.settings import (
+    ExportSettings,
+    MeasureSettings,
+    PrepareSettings,
+    PretrainScriptSettings,
+    SearchSettings,
+    TrainSettings,
+)
 from nars.training.local_executor import LocalExecutor
 
 ROOT = Path(__file__).parents[1]
@@ -30,11 +38,12 @@ SETTINGS = {
     "search.py": SearchSettings,
     "train.py": TrainSettings,
     "prepare_data.py": PrepareSettings,
+    "measure_latency.py": MeasureSettings,
     "pretrain_predictor.py": PretrainScriptSettings,
     "export.py": ExportSettings,
 }
 # What makes a run tiny, unless the command says otherwise; sizes do, whatever the command says.
-SIZES = ("protocol.epochs", "protocol.batch_size", "strategy.rounds", "strategy.batch")
+SIZES = ("protocol.epochs", "protocol.batch_size", "strategy.rounds", "strategy.batch", "entries")
 TINY_TRAINING = {
     "protocol.epochs": "1",
     "protocol.steps_per_epoch": "1",
@@ -66,11 +75,12 @@ TINY = {
     },
     "train.py": TINY_TRAINING,
     "prepare_data.py": {"workers": "1"},
+    "measure_latency.py": {"table": "latency/onnxruntime", "passes": "1", "check_networks": "0", "entries": "100"},
     "pretrain_predictor.py": {"predictor.pretrain.pool_size": "200", "predictor.pretrain.epochs": "1"},
     "export.py": {"latency_runs": "1"},
 }
 # Of these only the settings are checked: they need what a test has not.
-ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "offline=false", "records=")
+ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "offline=false", "records=", "command=", "networks=")
 
 
 def documented() -> list[str]:
@@ -149,6 +159,8 @@ def places(tmp_path_factory) -> dict[str, str]:
         "/path/to/train": str(folder / "train"),
         "/path/to/val": str(folder / "val"),
         "/prepared": str(folder / "prepared"),
+        "latency/onnxruntime": str(folder / "latency"),
+        "latency/two_threads": str(folder / "latency-two"),
         "runs": str(folder / "runs"),
     }
 
@@ -189,8 +201,8 @@ def test_documented_commands_run(places, kept_workers):
             tiny = dict(TINY[script])
             if "experiment=imagenet200" in overrides:
                 tiny |= {"data.num_classes": "3", "data.val_images": "6", "executor": "local", "trainer": "default"}
-            overrides += [f"{key}={value}" for key, value in tiny.items() if key not in given]
-            overrides += [f"runs_dir={places['runs']}"] if script not in ("prepare_data.py", "export.py") else []
+            overrides += [placed(f"{key}={value}", places) for key, value in tiny.items() if key not in given]
+            overrides += [f"runs_dir={places['runs']}"] if "runs_dir" in SETTINGS[script].model_fields else []
             print(script, *overrides)  # shown if it fails
             result = run(script, settings_of(script, overrides))
             if script == "search.py" and result is not None:
@@ -216,6 +228,8 @@ def run(script: str, settings):
             return Search(settings=settings, console=console).run()
         case "train.py":
             return (train_candidate if settings.mode == "train" else evaluate_weights)(settings, console)
+        case "measure_latency.py":
+            return measure_latency(settings, console)
         case "prepare_data.py":
             return prepare_data(settings, console)
         case "export.py":

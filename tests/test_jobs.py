@@ -118,7 +118,10 @@ def test_a_sweep_has_a_folder_of_its_own(tmp_path, launcher):
         assert [outcome.error for outcome in read_outcomes(other)] == ["of another sweep"]
 
 
-@pytest.mark.parametrize("script", ["search.py", "train.py", "pretrain_predictor.py", "prepare_data.py", "export.py"])
+@pytest.mark.parametrize(
+    "script",
+    ["search.py", "train.py", "pretrain_predictor.py", "prepare_data.py", "export.py", "measure_latency.py"],
+)
 def test_every_script_hands_its_work_and_its_words_to_what_is_tested_here(script):
     calls = [node.func for node in ast.walk(ast.parse((ROOT / script).read_text())) if isinstance(node, ast.Call)]
     names = {getattr(function, "id", "") for function in calls}

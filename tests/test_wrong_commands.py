@@ -47,6 +47,7 @@ logger=csv  logger=wandb                      | for both: 'logger=[csv,wandb]'
 constraint=600M                               | constraint=600M: no such option | constraint.max_macs=600M
 constraint=flops_625m                         | constraint.max_macs=625m | allowed: activations_
 constraint=params_11m                         | constraint.max_params=11m
+constraint=latency_15ms                       | a limit of your own is a key: constraint.max_latency_ms=15;
 constraint=flops                              | constraint=flops: no such option | allowed:
 constraint=[flops_600m,params_9]              | constraint=params_9: no such option | constraint.max_params=9
 constraint=0                                  | a group takes the name of an option, not a number

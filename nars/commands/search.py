@@ -164,7 +164,8 @@ class Search:
         architectures = map(p.space.architecture.architecture, p.space.architecture.sample(SIDES_OF, 0))
         sides = {architecture.image_side(s.protocol.image_scale) for architecture in architectures}
         images = Images.of(p.data, s.data)
-        print_search_setup(self.console, s, images, sides=sides, num_classes=p.num_classes)
+        latency = p.measured_latency.file.words if p.measured_latency else ""
+        print_search_setup(self.console, s, images, sides=sides, num_classes=p.num_classes, latency=latency)
 
     def _show_plan(self, plan) -> None:
         if isinstance(plan, str):
@@ -227,8 +228,9 @@ class Search:
         ]
 
     def _summary(self, findings: Mapping) -> SearchSummary:
+        measured = self.problem.measured_latency
         return summary_of(
-            findings,
+            findings if measured is None else {**findings, "latency": measured.summary},
             constraint=self.problem.constraint.label,
             settings=self.settings.model_dump(mode="json"),
             started=self.started,

@@ -11,7 +11,7 @@ import numpy as np
 
 from nars.costs.rounding import expanded_width, squeezed_width
 from nars.settings import Activation, ConvHeadSettings
-from nars.spaces.table import BLOCK_KEYS, NO_SQUEEZE, SQUEEZE_INPUT, ArchitectureTable
+from nars.spaces.table import BLOCK_KEYS, NO_SQUEEZE, SQUEEZE_INPUT, ArchitectureTable, Run
 
 KINDS = ("stem", "block", "skip", "head", "conv_head", "classifier")
 ACTIVATIONS = (*get_args(Activation), "none")
@@ -130,13 +130,16 @@ def _stem(table: ArchitectureTable) -> list[Shapes]:
 
 
 def _run(table: ArchitectureTable, i: int) -> list[Shapes]:
-    """Inverted residuals, and skips as far as they have a layer."""
-    run = table.runs[i]
     c_in = table.runs[i - 1].width if i else table.stem_width
+    return run_shapes(table.runs[i], c_in, table.sides[i])
+
+
+def run_shapes(run: Run, c_in: np.ndarray | float, side: np.ndarray | float) -> list[Shapes]:
+    """Blocks after one another that `c_in` channels enter, on maps of `side` pixels: inverted residuals, and skips as
+    far as they have a layer."""
     middle = expanded_width(c_in, run.expansion, rounding=run.rounding)
     squeezed = squeezed_width(middle, np.where(run.se == SQUEEZE_INPUT, run.expansion, 1))
-    shared = {"c_in": c_in, "c_out": run.width, "stride": run.stride, "side": table.sides[i]}
-    shared |= {"activation": run.activation}
+    shared = {"c_in": c_in, "c_out": run.width, "stride": run.stride, "side": side, "activation": run.activation}
     residual = Shapes(
         kind="block",
         middle=middle,

@@ -17,11 +17,27 @@ from nars.spaces.architecture import Architecture, ArchitectureSpace
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredLatency:
-    """The `table` of all that was asked for, the device, and how many of its entries were measured."""
+    """The `table` of all that was asked for, from the `folder` of a device; how many of its entries were measured and
+    how many predicted, and then the mean absolute relative error of predictions of measured ones that were held out."""
 
+    folder: Path
     table: LatencyTable
     file: DeviceFile
     measured: int
+    predicted: int
+    error: float | None
+
+    @property
+    def summary(self) -> dict:
+        """Plain containers: `nars.study.summary.LatencySummary`."""
+        return {
+            "table": str(self.folder),
+            "device": self.file.words,
+            "blocks": self.measured + self.predicted,
+            "predicted": self.predicted,
+            "prediction_error": self.error,
+            "sum_error": self.file.check and self.file.check.mape,
+        }
 
 
 def shapes_of_space(space: ArchitectureSpace, num_classes: int) -> list[Shape]:
@@ -35,16 +51,28 @@ def shapes_of_architecture(architecture: Architecture, num_classes: int) -> list
 
 
 def open_latency(settings: LatencySettings, shapes: Sequence[Shape], *, of: Sequence[str]) -> MeasuredLatency:
-    """The latency of these blocks; UserError, with their number and the command that measures those `of` what was asked
-    for (words for `measure_latency.py`), if some are missing."""
+    """The latency of these blocks; those that are missing are predicted, or a UserError says how many they are, with
+    the command that measures the blocks `of` what was asked for (words for `measure_latency.py`)."""
     known = read_table(Path(settings.table))
     entries = known.entries
     missing = [shape for shape in shapes if shape not in entries]
-    if missing:
+    asked, error = {shape: entries[shape] for shape in shapes if shape in entries}, None
+    if missing and settings.missing == "error":
         raise UserError(_missing(known, missing, len(shapes), of))
-    asked = {shape: entries[shape] for shape in shapes}
-    table = LatencyTable(asked, base=known.file.base, scale=known.file.scale)
-    return MeasuredLatency(table=table, file=known.file, measured=len(asked) - len(missing))
+    if missing:
+        from nars.latency.prediction import BlockPredictor, held_out_error  # imports scikit-learn
+
+        learned = list(entries), list(entries.values())
+        asked |= dict(zip(missing, BlockPredictor(*learned)(missing).tolist(), strict=True))
+        error = held_out_error(*learned)
+    return MeasuredLatency(
+        folder=known.folder,
+        table=LatencyTable(asked, base=known.file.base, scale=known.file.scale),
+        file=known.file,
+        measured=len(asked) - len(missing),
+        predicted=len(missing),
+        error=error,
+    )
 
 
 def _missing(known: TableFile, missing: Sequence[Shape], asked: int, of: Sequence[str]) -> str:

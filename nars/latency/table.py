@@ -116,15 +116,24 @@ def _entry(cells: list[str]) -> tuple[Shape, float] | None:
         shape, ms = Shape(kind, *map(int, numbers), activation), float(ms)
     except (ValueError, TypeError):
         return None
-    whole = kind in KINDS and activation in ACTIVATIONS and 0 < ms < float("inf") and min(shape[1:-1]) >= 0
+    whole = kind in KINDS and activation in ACTIVATIONS and 0 <= ms < float("inf") and min(shape[1:-1]) >= 0
     return (shape, ms) if whole else None
 
 
 def append_measurement(folder: Path, shape: Shape, ms: float) -> None:
     """Add a line, with the head before it if it is the first."""
     path = folder / LINES
-    line = ",".join(map(str, (*shape[:-1], f"{ms:.6f}", shape.activation))) + "\n"
-    append_text(path, line, head=HEAD + "\n")
+    append_text(path, _line(shape, ms) + "\n", head=HEAD + "\n")
+
+
+def write_table(folder: Path, entries: Mapping[Shape, float], file: DeviceFile) -> None:
+    """Write a whole table at once."""
+    write_device(folder, file)
+    write_whole(folder / LINES, "\n".join([HEAD, *(_line(shape, ms) for shape, ms in entries.items()), ""]))
+
+
+def _line(shape: Shape, ms: float) -> str:
+    return ",".join(map(str, (*shape[:-1], f"{ms:.6f}", shape.activation)))
 
 
 def read_device(folder: Path) -> DeviceFile:

@@ -4,16 +4,18 @@ from functools import partial
 
 from timm.layers import DropPath
 from timm.models._efficientnet_blocks import SqueezeExcite
+from timm.models._efficientnet_builder import EfficientNetBuilder
 from timm.models.efficientnet import EfficientNet
 from timm.models.mobilenetv3 import MobileNetV3
 from torch import nn
 
-from nars.costs.rounding import expanded_width, squeezed_width
+from nars.costs.shapes import Shape, run_shapes
 from nars.networks.shuffled import shuffle_projection
 from nars.networks.small_maps import speed_up_small_maps
 from nars.settings import ConvHeadSettings, Recipe
 from nars.spaces.architecture import Architecture
 from nars.spaces.blocks import PlacedBlock
+from nars.spaces.table import run_of
 
 BATCH_NORM_MOMENTUM = 0.1  # timm's and the papers' 0.9, in PyTorch's direction
 ACTIVATIONS = {"hswish": nn.Hardswish, "relu": nn.ReLU}
@@ -31,7 +33,7 @@ def build_network(
     branch starts at zero, so that a deep untrained network starts as a shallow one (released code).
     """
     stacks, head = _stacks(architecture), architecture.head
-    blocks = [[_arguments(placed) for placed in stack] for stack in stacks]
+    blocks = [[_arguments(shape) for shape in stack] for stack in stacks]
     shared = {
         "num_classes": num_classes,
         "stem_size": architecture.stem_width,
@@ -49,8 +51,8 @@ def build_network(
         network = MobileNetV3(block_args=[*blocks, [last]], num_features=head.width, head_bias=False, **shared)
     network.bn1.act = ACTIVATIONS[architecture.stem_activation](inplace=True)
     for stack, modules in zip(stacks, network.blocks, strict=False):
-        for placed, module in zip(stack, modules, strict=True):
-            _finish(module, placed)
+        for shape, module in zip(stack, modules, strict=True):
+            _finish(module, shape)
     if recipe and recipe.stochastic_depth:
         _set_drop_paths(network, recipe.stochastic_depth)
     _zero_residual_norms(network)
@@ -58,10 +60,10 @@ def build_network(
     return network
 
 
-def _stacks(architecture: Architecture) -> list[list[PlacedBlock]]:
+def _stacks(architecture: Architecture) -> list[list[Shape]]:
     """Blocks grouped as timm groups them, so weights interchange: a last stage of stride 1 goes with the one before
     (FBNetV3), except before a head that is a convolution (FBNetV1)."""
-    stacks = [[placed for placed in stage if not placed.is_nothing] for stage in architecture.placed_blocks]
+    stacks = [[_shape(placed) for placed in stage if not placed.is_nothing] for stage in architecture.placed_blocks]
     pooled = not isinstance(architecture.head, ConvHeadSettings)
     if pooled and architecture.stages[-1].stride == 1 and len(stacks) > 1:
         last = stacks.pop()
@@ -69,25 +71,38 @@ def _stacks(architecture: Architecture) -> list[list[PlacedBlock]]:
     return [stack for stack in stacks if stack]
 
 
-def _arguments(placed: PlacedBlock) -> dict:
+def block_of(shape: Shape) -> nn.Module:
+    """The block or skip of a shape alone, as it is in networks; untrained."""
+    norm = partial(nn.BatchNorm2d, momentum=BATCH_NORM_MOMENTUM)
+    [[block]] = EfficientNetBuilder(round_chs_fn=_keep_width, norm_layer=norm)(shape.c_in, [[_arguments(shape)]])
+    _finish(block, shape)
+    speed_up_small_maps(block)
+    return block
+
+
+def _shape(placed: PlacedBlock) -> Shape:
+    """The shape of a block that has a layer, on a map of any side."""
+    found = [some.rows() for some in run_shapes(run_of(placed), placed.c_in, 1)]
+    [shape] = [Shape.of_row(rows[0]) for rows, count in found if count[0]]
+    return shape
+
+
+def _arguments(shape: Shape) -> dict:
     """timm's arguments of a block: a skip, or an inverted residual, `ds` where it has no pointwise expansion."""
-    block = placed.block
-    activation = ACTIVATIONS[block.activation]
-    if block.skip:
-        return _convolution(block.width, stride=placed.stride, act_layer=activation)
-    middle = int(expanded_width(placed.c_in, block.expansion, rounding=placed.rounding))
+    activation = ACTIVATIONS[shape.activation]
+    if shape.kind == "skip":
+        return _convolution(shape.c_out, stride=shape.stride, act_layer=activation)
     arguments = {
-        "out_chs": block.width,
-        "stride": placed.stride,
-        "dw_kernel_size": block.kernel,
+        "out_chs": shape.c_out,
+        "stride": shape.stride,
+        "dw_kernel_size": shape.kernel,
         "act_layer": activation,
     }
-    if block.se:
-        squeezed = int(squeezed_width(middle, block.expansion if block.se == "input" else 1))
-        arguments["se_layer"] = partial(SqueezeExcite, rd_channels=squeezed, gate_layer="hard_sigmoid")
-    if middle == placed.c_in:
+    if shape.squeezed:
+        arguments["se_layer"] = partial(SqueezeExcite, rd_channels=shape.squeezed, gate_layer="hard_sigmoid")
+    if shape.middle == shape.c_in:
         return {"block_type": "ds", **arguments}
-    return {"block_type": "ir", "exp_ratio": middle / placed.c_in, **arguments}
+    return {"block_type": "ir", "exp_ratio": shape.middle / shape.c_in, **arguments}
 
 
 def _convolution(width: int, *, stride: int = 1, act_layer: type[nn.Module] | None = None) -> dict:
@@ -100,12 +115,12 @@ def _keep_width(width: int, *_) -> int:
     return width
 
 
-def _finish(module: nn.Module, placed: PlacedBlock) -> None:
+def _finish(module: nn.Module, shape: Shape) -> None:
     """Give a block of timm's what timm has no argument for."""
-    if placed.padding is not None:
-        module.conv_dw.padding = (placed.padding, placed.padding)
-    if placed.block.groups > 1 and not placed.block.skip:
-        shuffle_projection(module, placed.block.groups)
+    if shape.kind == "block" and shape.padding != shape.kernel // 2:
+        module.conv_dw.padding = (shape.padding, shape.padding)
+    if shape.groups > 1:
+        shuffle_projection(module, shape.groups)
 
 
 def _set_drop_paths(network: nn.Module, largest: float) -> None:

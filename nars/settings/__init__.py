@@ -15,7 +15,7 @@ from nars.settings.blocks import (
     Kernel,
     Squeeze,
 )
-from nars.settings.latency import LatencySettings
+from nars.settings.latency import LatencySettings, MeasureSettings
 from nars.settings.methods import (
     DifferentiableSettings,
     Fbnetv1Settings,

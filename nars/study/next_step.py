@@ -46,8 +46,9 @@ def differing(script: str, given: Mapping) -> list[str]:
         if key in given and key in groups:
             default = str(groups[key]).replace("${data}", given.get("data", {}).get("name", "digits"))
             words += _group_words(script, key, default, dict(_leaves(given[key])))
-        elif key in given and key in conf and given[key] != conf[key]:
-            words.append(word(key, _written(given[key])))
+        elif key in given and key in conf:
+            known = dict(_leaves({key: conf[key]}))
+            words += [word(name, _written(v)) for name, v in _leaves({key: given[key]}) if known.get(name) != v]
     return words
 
 

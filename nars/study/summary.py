@@ -158,6 +158,19 @@ class SupernetSummary(Summary):
     probabilities: dict[str, tuple[tuple[float, ...], ...]]
 
 
+class LatencySummary(Summary):
+    """Whose latency was a cost: the folder of its table, the `device` in words, of how many blocks, how many of these
+    were not measured but predicted and the mean relative error of such predictions, and the one of sums over blocks
+    against whole networks, None where none were measured."""
+
+    table: str
+    device: str
+    blocks: int
+    predicted: int = 0
+    prediction_error: float | None = None
+    sum_error: float | None = None
+
+
 class Slice(Summary):
     """The mean predicted accuracy of pairs that all have one of some `choices` of a dimension."""
 
@@ -187,6 +200,7 @@ class SearchSummary(Summary):
     rounds: tuple[RoundSummary, ...]
     generations: tuple[GenerationSummary, ...] = ()
     confirmation: ConfirmationSummary | None = None
+    latency: LatencySummary | None = None
     front: tuple[FrontPoint, ...] = ()
     importance: dict[str, float] = Field(default_factory=dict)
     slices: dict[str, Slice] = Field(default_factory=dict)

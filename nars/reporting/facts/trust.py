@@ -14,6 +14,7 @@ FEW = 20  # below so many held-out candidates a rank correlation says little
 def trust_sentences(run: Run) -> list[str]:
     """What was trained and reused, what the predicted accuracy is, how well the predictor ranked, what to mind."""
     sentences = [_work(run.summary), _failures(run.summary), *prediction_sentences(run.summary), outside_sentence(run)]
+    sentences.append(latency_sentence(run.summary))
     return [sentence for sentence in sentences if sentence is not None]
 
 
@@ -93,6 +94,22 @@ def _tau(agreement: Agreement) -> str:
         doubt = "; that may be chance: take the answer as a first guess"
     low, high = (round(end, 2) + 0.0 for end in kendall_interval(tau, n))  # no -0.00
     return f"Kendall tau {tau:.2f} (1 perfect, 0 chance; 95 % interval {low:.2f} to {high:.2f}){doubt}."
+
+
+def latency_sentence(summary: SearchSummary) -> str | None:
+    """Whose latency was a cost, and how far its sums and predictions are to be trusted; None if none was."""
+    known = summary.latency
+    if known is None:
+        return None
+    words = f"Latency is that of {known.device}, summed over blocks"
+    if known.sum_error is not None:
+        words += f", which predicts whole networks with a mean error of {known.sum_error:.1%}"
+    if known.predicted:
+        words += (
+            f"; {known.predicted:,} of the {known.blocks:,} blocks were not measured but predicted, with a mean error "
+            f"of {known.prediction_error:.1%}"
+        )
+    return f"{words}."
 
 
 def outside_sentence(run: Run) -> str | None:

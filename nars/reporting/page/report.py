@@ -29,7 +29,7 @@ from nars.reporting.facts.pairs import answer_in_words, trained_in_words
 from nars.reporting.facts.rows import candidates_csv
 from nars.reporting.facts.sections import Section, sections_of
 from nars.reporting.facts.sweeps import Sweep
-from nars.reporting.facts.trust import outside_sentence, prediction_sentences, trust_sentences
+from nars.reporting.facts.trust import latency_sentence, outside_sentence, prediction_sentences, trust_sentences
 from nars.reporting.page.figures.compared import best_so_far, front_of_searches
 from nars.reporting.page.figures.of_section import figures_of
 from nars.reporting.page.strip import HEIGHT, strip_of
@@ -90,6 +90,7 @@ def html_of(
             trust=trust_sentences,
             predictions=prediction_sentences,
             outside=outside_sentence,
+            latency=latency_sentence,
             strip_of=strip_of,
             strip_height=HEIGHT,
             figures=figures,

@@ -46,9 +46,16 @@ class Images:
 
 
 def print_search_setup(
-    console: Console, settings: SearchSettings, images: Images, *, sides: Collection[int], num_classes: int
+    console: Console,
+    settings: SearchSettings,
+    images: Images,
+    *,
+    sides: Collection[int],
+    num_classes: int,
+    latency: str,
 ) -> None:
-    """What `search.py` will do; `sides` are those of its images in pixels, `num_classes` are counted in costs."""
+    """What `search.py` will do; `sides` are those of its images in pixels, `num_classes` are counted in costs; whose
+    `latency` is one, if any."""
     window = Constraint.of(settings.strategy.window)
     trained = f"candidates with {window.label} are trained" if settings.strategy.window.limited else "all of it"
     _print(
@@ -56,7 +63,7 @@ def print_search_setup(
         {
             "data": _data(images),
             "space": f"{settings.search_space.name}, recipes of {settings.recipe_space.name}; {trained}",
-            "costs": _classes(num_classes, images),
+            "costs": _classes(num_classes, images) + (f"; latency of {latency}" if latency else ""),
             "protocol": _protocol(settings.protocol, images, sides),
             "strategy": _strategy(settings.strategy),
             "confirm": _confirm(settings.confirm, settings.reference),
