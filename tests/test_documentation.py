@@ -43,7 +43,7 @@ SETTINGS = {
     "export.py": ExportSettings,
 }
 # What makes a run tiny, unless the command says otherwise; sizes do, whatever the command says.
-SIZES = ("protocol.epochs", "protocol.batch_size", "strategy.rounds", "strategy.batch", "entries")
+SIZES = ("protocol.epochs", "protocol.batch_size", "strategy.rounds", "strategy.batch", "entries", "format=")
 TINY_TRAINING = {
     "protocol.epochs": "1",
     "protocol.steps_per_epoch": "1",
@@ -77,7 +77,7 @@ TINY = {
     "prepare_data.py": {"workers": "1"},
     "measure_latency.py": {"table": "latency/onnxruntime", "passes": "1", "check_networks": "0", "entries": "100"},
     "pretrain_predictor.py": {"predictor.pretrain.pool_size": "200", "predictor.pretrain.epochs": "1"},
-    "export.py": {"latency_runs": "1"},
+    "export.py": {"format": "hub", "latency_runs": "1"},
 }
 # Of these only the settings are checked: they need what a test has not.
 ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "offline=false", "records=", "command=", "networks=")

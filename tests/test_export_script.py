@@ -20,7 +20,7 @@ from nars.data import open_data
 from nars.errors import UserError
 from nars.exporting.opening import open_exported
 from nars.settings import DigitsSettings, ExportSettings, TrainSettings
-from nars.training.weights.card import read_card
+from nars.training.weights.card import read_card, write_card
 
 ROOT = Path(__file__).parents[1]
 OLD = ROOT / "tests/fixtures/old_study/trained"
@@ -101,6 +101,29 @@ def test_a_fixed_batch_calibrates_in_whole_batches(weights):
     export = Export(settings=settings, weights=weights, card=read_card(weights), data=data)
     batches = list(export.calibration(export.description("onnx_int8")))
     assert [len(batch) for batch in batches] == [8, 8, 8]
+
+
+def test_images_are_normalised_as_those_of_the_training_were(weights):
+    """Whatever the images are on which the weights are measured, or from which they are exported."""
+    data = open_data(DigitsSettings(name="digits"))
+    settings = settings_of("export", ExportSettings, f"weights={weights}")
+    evaluation = settings_of(
+        "train", TrainSettings, "mode=evaluate", f"weights={weights}", f"runs_dir={weights.parents[2]}"
+    )
+    card = read_card(weights)  # of an older version, which does not say how
+    accuracy = {}
+    for name, known in {
+        "older": {},
+        "its own": data.statistics,
+        "others": {"mean": [9.0] * 3, "std": [0.1] * 3},
+    }.items():
+        write_card(weights, card | known)
+        description = Export(settings=settings, weights=weights, card=card | known, data=data).description("onnx")
+        assert [*description.mean] == known.get("mean", data.statistics["mean"])
+        assert [*description.std] == known.get("std", data.statistics["std"])
+        accuracy[name] = evaluate_weights(evaluation, Console(file=io.StringIO())).accuracy
+    assert accuracy["older"] == accuracy["its own"] == card["top1"]
+    assert accuracy["others"] < 0.3  # what it sees is beyond all that it was trained on
 
 
 def test_weights_of_elsewhere_are_exported_by_candidate(weights, tmp_path):

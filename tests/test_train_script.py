@@ -126,6 +126,7 @@ def test_train_writes_weights_of_the_given_candidate_and_recipe(candidate_file, 
     output, result = run_here("mode=evaluate", f"weights={weights}")
     assert f"top-1 accuracy {card['top1']:.4f}, top-5 {card['top5']:.4f} on {card['images']} validation" in output
     assert (result.accuracy, result.costs["macs"], result.recipe) == (card["top1"], card["macs"], card["recipe"])
+    assert {name: card[name] for name in ("mean", "std")} == open_data(DigitsSettings(name="digits")).statistics
     images = torch.randn(2, 3, 40, 40)
     assert torch.equal(load_trained(weights)(images), network.eval()(images))
     with contextlib.chdir("/"):

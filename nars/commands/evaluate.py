@@ -86,7 +86,7 @@ def _weights(path: Path, card: Mapping, data: ImageData, settings: TrainSettings
         num_classes=num_classes,
         classes=card.get("classes"),
         image_size=card.get("image_size") or image_size(architecture, settings.protocol),
-        normalise=data.normalise(),
+        normalise=data.normalise({name: card[name] for name in data.statistics} if "mean" in card else None),
         trainer=settings.trainer,
     )
 

@@ -16,7 +16,7 @@ from torch import nn
 from nars.candidates import load_architecture
 from nars.data import ImageData, open_data
 from nars.errors import UserError
-from nars.exporting.description import Deployed, Description, fractions
+from nars.exporting.description import Deployed, Description
 from nars.exporting.measuring import Measured, measure, rows
 from nars.exporting.opening import FILES
 from nars.files import digest
@@ -138,8 +138,7 @@ class Export:
             input="normalised" if free else s.input,
             batch=None if free or s.batch == "dynamic" else s.batch,
             image_size=self.image_size,
-            mean=fractions(self.data.mean, self.data.white),
-            std=fractions(self.data.std, self.data.white),
+            **{name: tuple(self.card.get(name) or known) for name, known in self.data.statistics.items()},
             num_classes=self.num_classes,
             classes=tuple(self.card.get("classes") or self.data.class_names),
             architecture=self.architecture.to_dict(),

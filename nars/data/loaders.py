@@ -5,7 +5,7 @@ an interruption changes what an epoch draws: a training resumed at epoch e goes 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -154,9 +154,17 @@ class ImageData(ABC):
     def num_classes(self) -> int:
         return len(self.class_names)
 
-    def normalise(self) -> Normalise:
-        """What makes a network's inputs of the loaders' images."""
-        return Normalise(self.mean, self.std)
+    @property
+    def statistics(self) -> dict[str, list[float]]:
+        """`mean` and `std` as fractions of white, as cards and timm have them."""
+        return {"mean": [value / self.white for value in self.mean], "std": [value / self.white for value in self.std]}
+
+    def normalise(self, statistics: Mapping[str, Sequence[float]] | None = None) -> Normalise:
+        """What makes a network's inputs of the loaders' images; `statistics` are those of the images that it was
+        trained on, None: these."""
+        if statistics is None:
+            return Normalise(self.mean, self.std)
+        return Normalise(*([self.white * value for value in statistics[name]] for name in ("mean", "std")))
 
     @abstractmethod
     def train_set(self, *, image_size: int, augmentation: str) -> BatchDataset:

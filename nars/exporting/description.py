@@ -1,6 +1,6 @@
 """What an exported file says of itself, and the network that goes into it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -76,11 +76,6 @@ class _ToBytes(nn.Module):
         if pixels.dtype == torch.uint8:
             return pixels
         return (pixels * (255 / self.white)).round().clamp(0, 255).to(torch.uint8)
-
-
-def fractions(values: Sequence[float], white: float) -> Channels:
-    """Statistics of pixels as fractions of white, as cards and timm have them."""
-    return tuple(value / white for value in values)
 
 
 class InBatches(nn.Module):

@@ -54,6 +54,7 @@ def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) 
         **job.costs,
         "resolution": architecture.resolution,
         "image_size": side,
+        **data.statistics,
         "num_classes": data.num_classes,
         "classes": list(data.class_names),
         "training": job.training,
