@@ -23,6 +23,7 @@ from nars.spaces.recipe import RecipeSpace, fixed_recipe, recipe_space
 from nars.study.answers import SPLIT
 
 PREDICTORS = "predictors"
+ENCODERS = ".encoders"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,11 @@ class Problem:
     def predictors(self) -> Path:
         """The folder of pretrained and fitted predictors."""
         return (self.scratch or self.folder) / PREDICTORS
+
+    @property
+    def encoders(self) -> Path:
+        """The folder of pretrained predictors that all studies beside this one share."""
+        return (self.scratch or self.folder.parent) / ENCODERS
 
     @cached_property
     def data(self) -> ImageData:

@@ -5,7 +5,9 @@ from pathlib import Path
 from rich.console import Console
 
 from nars.methods.encoder import pretrained_predictor
+from nars.problem import ENCODERS, PREDICTORS
 from nars.reporting.screen.progress import ProgressDisplay
+from nars.reporting.screen.terminal import print_encoder_check
 from nars.reporting.tracking.notices import Notices
 from nars.reporting.tracking.pretrainings import tracked_pretraining
 from nars.settings import PretrainScriptSettings
@@ -22,20 +24,17 @@ def pretrain_to_file(settings: PretrainScriptSettings, console: Console) -> Path
     study = Path(settings.runs_dir) / settings.study
     notices = Notices(settings.logger, study, console)
     decides = {"num_classes": settings.num_classes, "seed": settings.seed}
-    predictor, path, report = pretrained_predictor(
+    predictor, path, found = pretrained_predictor(
         settings.predictor,
         space,
         **decides,
-        folder=study / "predictors",
+        folder=study / PREDICTORS,
+        shared=study.parent / ENCODERS,
         progress=ProgressDisplay(console),
         watched=lambda file: tracked_pretraining(settings.logger.wandb, settings.predictor, space, file, **decides),
     )
-    for name, check in (report or {}).items():
-        console.print(
-            f"  {name}: Kendall tau {check['kendall_tau']:.3f}, mean error {check['mean_relative_error']:.2%} "
-            "on the 20 % of architectures held out"
-        )
-    if report is None:
+    print_encoder_check(console, predictor.check)
+    if found:
         console.print("already pretrained with these settings")
     if settings.output is not None:
         path = Path(settings.output)

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -19,14 +19,14 @@ from nars.files import make_study_folder
 from nars.methods.contract import Answer, Measurement, Told
 from nars.methods.opening import open_method
 from nars.methods.supernet_plan import SupernetPlan
-from nars.problem import PREDICTORS, Problem
+from nars.problem import ENCODERS, PREDICTORS, Problem
 from nars.reporting.page.report import write_report
 from nars.reporting.screen.live import LiveReport
 from nars.reporting.screen.presentation import present
 from nars.reporting.screen.progress import ProgressDisplay
 from nars.reporting.screen.setup import Images, print_search_setup
 from nars.reporting.screen.supernets import print_supernet_plan
-from nars.reporting.screen.terminal import print_passed_over, print_plan, print_round
+from nars.reporting.screen.terminal import print_encoder_check, print_passed_over, print_plan, print_round
 from nars.reporting.tracking.pretrainings import tracked_pretraining
 from nars.reporting.tracking.searches import SearchTracking
 from nars.search.rounds import History, Round
@@ -137,10 +137,11 @@ class Search:
         return run.result
 
     def _copy_predictors(self) -> None:
-        """A dry run has the predictors of its study, and leaves it without others."""
-        kept = self.problem.folder / PREDICTORS
-        if kept.is_dir():
-            shutil.copytree(kept, self.problem.predictors, dirs_exist_ok=True)
+        """A dry run has the predictors of its study and of all studies, and leaves them without others."""
+        p = self.problem
+        for kept, copy in ((p.folder / PREDICTORS, p.predictors), (p.folder.parent / ENCODERS, p.encoders)):
+            if kept.is_dir():
+                shutil.copytree(kept, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.claim", ".*"))
 
     def _check(self) -> None:
         """UserError, before anything is trained, if the question cannot be answered."""
@@ -175,11 +176,18 @@ class Search:
         else:
             print_plan(self.console, plan)
 
-    def pretraining(self, file: Path) -> AbstractContextManager[Told]:
+    @contextmanager
+    def pretraining(self, file: Path) -> Iterator[Told]:
         """See `nars.methods.contract.Watch`."""
         p, s = self.problem, self.settings
         decides = {"num_classes": p.num_classes, "seed": p.seed}
-        return tracked_pretraining(self.logger.wandb, s.predictor, p.space, file, **decides)
+        with tracked_pretraining(self.logger.wandb, s.predictor, p.space, file, **decides) as track:
+
+            def tell(check: Mapping) -> None:
+                print_encoder_check(self.console, check)
+                track(check)
+
+            yield tell
 
     def round(self, done: Round, history: History, findings: Callable[[], Mapping] | None) -> None:
         """See `nars.methods.contract.Watch`. A report is written unless the answer follows at once."""

@@ -1,4 +1,4 @@
-"""Pretraining the predictor's encoder on free statistics of Sobol' architectures, kept as a file."""
+"""Pretraining the predictor's encoder on free statistics of Sobol' architectures, kept as a file that studies share."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
-from nars.files import content_key, digest
+from nars.files import content_key, digest, write_whole
 from nars.leases import turn
 from nars.methods.contract import Told, Watch
 from nars.predictor.cached_fits import CachedFits
@@ -36,6 +36,7 @@ def opened_predictor(settings: SearchSettings, problem: Problem, watch: Watch) -
         num_classes=problem.num_classes,
         seed=problem.seed,
         folder=folder,
+        shared=problem.encoders,
         progress=watch.progress,
         watched=watch.pretraining,
     )
@@ -49,23 +50,28 @@ def pretrained_predictor(
     num_classes: int,
     seed: int,
     folder: Path,
+    shared: Path,
     progress: Progress,
     watched: Watched,
-) -> tuple[Predictor, Path, dict | None]:
-    """A predictor with its encoder pretrained, the file it is kept in, and the check of a pretraining done now.
+) -> tuple[Predictor, Path, bool]:
+    """A predictor with its encoder pretrained, the file in `folder` that it is kept in, and whether that was found.
 
-    The file's name holds the content of everything that decides the pretraining; if it is there it is used.
+    The file's name holds the content of everything that decides the pretraining. It is looked for in `folder` and in
+    `shared`, that of all studies; of searches at the same time one pretrains, and leaves it in both.
     """
     content = [space.specification, settings.model_dump(mode="json", exclude={"fit"}), num_classes, seed]
     path = folder / f"encoder-{content_key(content)}.safetensors"
+    kept, found = shared / path.name, True
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with turn(path.with_suffix(".claim")):  # of searches at the same time one pretrains
-            if not path.exists():
-                predictor = _new_predictor(settings, space, seed=seed)
-                report = _pretrain(predictor, space, path, num_classes, seed, progress, watched)
-                return predictor, path, report
-    return Predictor.load(path, specification=space.specification, settings=settings), path, None
+        shared.mkdir(parents=True, exist_ok=True)
+        with turn(kept.with_suffix(".claim")):
+            found = kept.exists()
+            if not found:
+                _pretrain(_new_predictor(settings, space, seed=seed), space, path, num_classes, seed, progress, watched)
+                write_whole(kept, path.read_bytes())
+            elif not path.exists():
+                write_whole(path, kept.read_bytes())
+    return Predictor.load(path, specification=space.specification, settings=settings), path, found
 
 
 def _new_predictor(settings: PredictorSettings, space: JointSpace, *, seed: int) -> Predictor:
@@ -87,12 +93,12 @@ def _pretrain(
     seed: int,
     progress: Progress,
     watched: Watched,
-) -> dict | None:
-    """Pretrain, unless the settings go without, and write the file; returns the check of the encoder."""
+) -> None:
+    """Pretrain, unless the settings go without, and write the file."""
     settings = predictor.settings
     if not settings.pretrained:
         predictor.save(path)
-        return None
+        return
     with watched(path) as tell:
         points = space.architecture.sample(settings.pretrain.pool_size, stage_seed(seed, Stage.PRETRAINING_POOL))
         labels = costs(space.architecture, points, STATISTICS, Pricing(num_classes=num_classes))
@@ -105,4 +111,3 @@ def _pretrain(
             progress.stop()
         predictor.save(path)
         tell(report)
-    return report

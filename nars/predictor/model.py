@@ -1,5 +1,7 @@
-"""What a fit learns: a network, a Gaussian process, or a blend weighted by how each predicts records left out."""
+"""What a fit learns: a network, a Gaussian process, or a blend weighted by how each predicts records left out; of one
+kind of targets, or of both."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -7,15 +9,17 @@ from nars.predictor.network import AccuracyNetwork
 from nars.predictor.process import GaussianProcess
 from nars.predictor.targets import Targets
 
-PRIOR_RECORDS = 10  # the equal blend and the process's own deviations count as much as so many records (ours)
+PRIOR_RECORDS = 40  # the equal blend of network and process counts as much as so many records (ours)
+PRIOR_OF_KINDS = 10  # and so does that of both kinds of targets, and the process's own deviations
+LEAST_SHARE = 0.2  # what would have less is left out: half of the parts, for 0.001 of Kendall tau (ours)
 
 
 class AccuracyModel(nn.Module):
     """Targets of encoded points, by `network`, by `process`, or both.
 
     `share` is the network's part of a blend. `residual` is the root mean square error of left-out records where there
-    is no process (of the fitted records, and too small, where a single member leaves none out); `spread` is what the
-    process's deviations are multiplied with to agree with those errors.
+    is no process (of the fitted records, and too small, where none is left out); `spread` is what the process's
+    deviations are multiplied with to agree with those errors.
     """
 
     def __init__(self, targets: Targets, *, network: AccuracyNetwork | None, process: GaussianProcess | None):
@@ -28,11 +32,16 @@ class AccuracyModel(nn.Module):
         self.register_buffer("residual", torch.zeros((), dtype=torch.float64))
         self.register_buffer("spread", torch.ones((), dtype=torch.float64))
 
+    @property
+    def has_process(self) -> bool:
+        """Whether predictions need what the process sees."""
+        return self.process is not None
+
     def mean(self, x: Tensor, wide: Tensor) -> Tensor:
         """Targets float64 (n,) of features x (n, f) and `wide`, which the process sees (n, f + statistics)."""
-        if self.process is None:
+        if self.share == 1:
             return self.network(x).mean(dim=0).double()
-        if self.network is None:
+        if self.share == 0:
             return self.process(wide)
         return self.share * self.network(x).mean(dim=0).double() + (1 - self.share) * self.process(wide)
 
@@ -54,40 +63,94 @@ class AccuracyModel(nn.Module):
         centre = self.process(wide)
         return self.mean(x, wide) + self.spread * (samples - centre)
 
-    def calibrate(self, x: Tensor, y: Tensor, taken: Tensor | None) -> None:
-        """Set `share`, `residual` and `spread` from the fitted records, features x (n, f) and targets y (n,); the
-        network's members took `taken` (n, members) of them.
-
-        Where none leaves a record out, the network's errors say nothing of new ones, and it gets half of a blend.
+    def calibrate(self, y: Tensor, network: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Set `share`, `residual` and `spread` from the fitted targets y (n,) and what the network's members said of
+        records that they had left out (n,); what the model would have said of each, and its deviation, both (n,).
         """
-        network = left_out(self.network(x), taken) if self.network is not None else None
         if self.process is None:
             self.residual = (y - network).square().mean().sqrt()
-            return
+            return network, self.residual.expand_as(y)
         process, variance = self.process.leave_one_out()
+        # Left-out errors flatter the process: its lengths, one per column, were tuned on the same records. One record
+        # less per column, down to half of them, makes up for it in its deviations, half of that in its share (ours).
+        tuned = min(1.0, self.process.points.shape[1] / len(y))
         predicted = process
-        if network is not None and taken.all():
-            self.share = torch.full_like(self.share, 0.5)
-        elif network is not None:
-            self.share = blend_share(y, network, process)
+        if network is not None:
+            self.share = settled(blend_share(y, network, process, prior=PRIOR_RECORDS, flattery=tuned / 2))
             predicted = self.share * network + (1 - self.share) * process
         squares = ((y - predicted).square() / variance).sum()
-        # Left-out errors flatter the process: its lengths, one per column, were tuned on the same records. Measured
-        # in experiments/predictor_pretraining, one record less per column makes up for it (ours).
-        tuned = 1 + self.process.points.shape[1] / len(y)
-        self.spread = ((squares + PRIOR_RECORDS) / (len(y) + PRIOR_RECORDS) * tuned).sqrt()
+        self.spread = ((squares + PRIOR_OF_KINDS) / (len(y) + PRIOR_OF_KINDS) * (1 + tuned)).sqrt()
+        return predicted, self.spread * variance.sqrt()
 
 
-def blend_share(y: Tensor, first: Tensor, second: Tensor) -> Tensor:
+class BothKinds(nn.Module):
+    """Models of `standardised` targets and of `normal_scores`, blended as normal scores: which suits depends on how far
+    accuracies trail off (ours). Deviations and draws are those of the normal scores, about the blend's mean.
+    """
+
+    def __init__(self, standardised: AccuracyModel, normal_scores: AccuracyModel):
+        super().__init__()
+        self.standardised = standardised
+        self.normal_scores = normal_scores
+        self.register_buffer("share", torch.tensor(0.5, dtype=torch.float64))
+
+    @property
+    def targets(self) -> Targets:
+        """What `mean`, `deviation` and `draws` are given in."""
+        return self.normal_scores.targets
+
+    @property
+    def has_process(self) -> bool:
+        """See `AccuracyModel`."""
+        return self.normal_scores.has_process
+
+    def mean(self, x: Tensor, wide: Tensor) -> Tensor:
+        """See `AccuracyModel.mean`."""
+        if self.share == 0:
+            return self.normal_scores.mean(x, wide)
+        standardised = self._as_normal_scores(self.standardised.mean(x, wide))
+        if self.share == 1:
+            return standardised
+        return self.share * standardised + (1 - self.share) * self.normal_scores.mean(x, wide)
+
+    def deviation(self, x: Tensor, wide: Tensor) -> Tensor:
+        """See `AccuracyModel.deviation`."""
+        return self.normal_scores.deviation(x, wide)
+
+    def draws(self, x: Tensor, wide: Tensor, n: int, *, generator: torch.Generator) -> Tensor:
+        """See `AccuracyModel.draws`."""
+        moved = self.mean(x, wide) - self.normal_scores.mean(x, wide)
+        return self.normal_scores.draws(x, wide, n, generator=generator) + moved
+
+    def calibrate(self, accuracies: np.ndarray, standardised: Tensor | None, normal_scores: Tensor | None) -> None:
+        """Calibrate both models (see `AccuracyModel.calibrate`) and set `share`, the standardised one's part."""
+        y = [torch.as_tensor(model.targets.of_accuracies(accuracies)) for model in self.children()]
+        first, _ = self.standardised.calibrate(y[0], standardised)
+        second, _ = self.normal_scores.calibrate(y[1], normal_scores)
+        self.share = settled(blend_share(y[1], self._as_normal_scores(first), second, prior=PRIOR_OF_KINDS))
+
+    def _as_normal_scores(self, standardised: Tensor) -> Tensor:
+        accuracies = self.standardised.targets.to_accuracies(standardised.numpy())
+        return torch.as_tensor(self.normal_scores.targets.of_accuracies(accuracies))
+
+
+def blend_share(y: Tensor, first: Tensor, second: Tensor, *, prior: float, flattery: float = 0.0) -> Tensor:
     """The share of `first` (n,) in [0, 1] (scalar) with which the blend of two predictions of y errs least.
 
-    `PRIOR_RECORDS` records of average disagreement speak for one half.
+    `prior` records of average disagreement speak for one half. `flattery` is the part of its squared errors by which
+    those of `second` are too small.
     """
     difference = first - second
     scale = difference.square().mean()
-    gain = (difference * (y - second)).sum() + PRIOR_RECORDS * scale / 2
-    weight = (len(y) + PRIOR_RECORDS) * scale
+    hidden = flattery * (y - second).square().sum()
+    gain = (difference * (y - second)).sum() + hidden + prior * scale / 2
+    weight = (len(y) + prior) * scale + hidden
     return (gain / weight).clamp(0, 1) if weight > 0 else torch.full_like(weight, 0.5)
+
+
+def settled(share: Tensor) -> Tensor:
+    """A share in [0, 1] (scalar), or the nearest end where one of two parts would have less than `LEAST_SHARE`."""
+    return torch.where((share - 0.5).abs() > 0.5 - LEAST_SHARE, share.round(), share)
 
 
 def folds(rows: int, members: int, *, generator: torch.Generator) -> Tensor:

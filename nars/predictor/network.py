@@ -1,8 +1,14 @@
 """The predictor's networks; an ensemble is one module, its members side by side in a leading dimension."""
 
+import copy
+from collections.abc import Sequence
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Copied = TypeVar("Copied", bound=nn.Module)
 
 
 class MemberLinear(nn.Module):
@@ -125,10 +131,20 @@ def proxy_loss(network: ProxyNetwork, x: Tensor, targets: Tensor) -> Tensor:
 
 
 def accuracy_loss(network: AccuracyNetwork, x: Tensor, targets: Tensor, taken: Tensor) -> Tensor:
-    """Huber loss on targets (n,), mean over the rows that a member takes (n, members), summed over members (scalar)."""
-    predicted = network(x)
-    losses = F.huber_loss(predicted, targets.expand_as(predicted), reduction="none").T * taken
+    """Huber loss on targets (n, members), mean over the rows that a member takes (n, members), summed over members
+    (scalar)."""
+    losses = F.huber_loss(network(x).T, targets, reduction="none") * taken
     return (losses.sum(dim=0) / taken.sum(dim=0).clamp_min(1)).sum()
+
+
+def with_members(module: Copied, members: Sequence[int]) -> Copied:
+    """A copy of a module of member layers that has these of its members, in this order; one may come again."""
+    copied = copy.deepcopy(module)
+    for layer in copied.modules():
+        if isinstance(layer, MemberLinear):
+            layer.weight = nn.Parameter(layer.weight.detach()[list(members)])
+            layer.bias = nn.Parameter(layer.bias.detach()[list(members)])
+    return copied
 
 
 def _for_members(x: Tensor, layer: MemberLinear) -> Tensor:

@@ -1,6 +1,5 @@
 """The accuracy predictor of FBNetV3: pretrain on free statistics, fit to accuracies, predict, save, load."""
 
-import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,16 +8,17 @@ import torch
 from scipy.stats import kendalltau
 
 from nars.errors import UserError
-from nars.predictor.model import AccuracyModel, folds
-from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder, ProxyNetwork, accuracy_loss, proxy_loss
+from nars.predictor.encoding import Thermometer, scaled_choices, seen_choices
+from nars.predictor.fitting import fitted_model
+from nars.predictor.model import AccuracyModel, BothKinds
+from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder, ProxyNetwork, proxy_loss, with_members
 from nars.predictor.phases import Batches, minimise, one_thread
 from nars.predictor.process import GaussianProcess
-from nars.predictor.storage import AGAIN, check_settings, check_specification, read, write
+from nars.predictor.storage import AGAIN, check_settings, check_specification, part_of, read, write
 from nars.predictor.targets import Targets
-from nars.settings import PredictorSettings, parse
+from nars.settings import PredictorSettings, PretrainSettings, parse
 
 CHUNK = 4096  # rows predicted at once: fits the cache, and bounds the memory of predicting a large pool
-MIN_BATCHES, MIN_BATCH = 8, 4  # few records are split into more batches, or an epoch would hardly move the weights
 
 _PRETRAIN, _FIT = 0, 1  # stages of the seed
 
@@ -46,6 +46,9 @@ class Predictor:
         self.statistics = tuple(statistics)
         self.specification = specification
         self.seed = seed
+        known = specification if settings.encoding == "thermometer" else {}
+        self._steps = Thermometer(scaled_choices(self.architecture_columns, known))
+        self.check: dict[str, dict[str, float]] | None = None  # of the pretraining, as `pretrain` returns it
         self._proxy: ProxyNetwork | None = None
         self._model: AccuracyModel | None = None
 
@@ -70,28 +73,33 @@ class Predictor:
             )
         if not targets.isfinite().all():
             raise UserError("pretraining: a statistic is not finite")
+        if self.settings.encoding == "thermometer" and not self.specification:
+            self._steps = Thermometer(seen_choices(x.numpy()))
+        x = self._steps(x)
         settings, generator = self.settings.pretrain, self._generator(_PRETRAIN)
         order = torch.randperm(len(x), generator=generator)
         held, taken = order[: len(x) // 5], order[len(x) // 5 :]
         network = self._new_proxy_network(generator)
         network.set_scale(targets[taken])
+        batches = Batches(
+            tensors=(x[taken], network.standardise(targets[taken])),
+            batch_size=settings.batch_size,
+            generator=generator,
+        )
         minimise(
             proxy_loss,
             network,
             list(network.parameters()),
-            Batches(
-                tensors=(x[taken], network.standardise(targets[taken])),
-                batch_size=settings.batch_size,
-                generator=generator,
-            ),
-            epochs=settings.epochs,
+            batches,
+            epochs=-(-_pretraining_steps(settings) // len(batches)),
             lr=settings.lr,
             weight_decay=0.0,
             decay=True,
             progress=(lambda fraction: progress("pretrain", fraction)) if progress else None,
         )
         self._proxy, self._model = network.eval(), None
-        return self._check(x[held], targets[held].numpy())
+        self.check = self._checked(x[held], targets[held].numpy())
+        return self.check
 
     @one_thread()
     def fit(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -107,46 +115,13 @@ class Predictor:
         if not np.isfinite(accuracies).all():
             raise UserError("fitting: an accuracy is not finite")
         generator = self._generator(_FIT)
-        targets = Targets.of(accuracies, self.settings.fit.targets)
-        y = torch.as_tensor(targets.of_accuracies(accuracies))
-        network = taken = process = None
-        if self.settings.head != "process":
-            network = self._new_accuracy_network(generator)
-            taken = folds(len(x), self.settings.members, generator=generator)
-            self._train(network, x, y.float(), taken, generator)
-        if self.settings.head != "network":
-            steps = self.settings.fit.process_steps
-            process = GaussianProcess.fitted(self._with_statistics(x), y, steps=steps, generator=generator)
-        self._model = AccuracyModel(targets, network=network, process=process).eval()
-        with torch.inference_mode():
-            self._model.calibrate(x, y, taken)
 
-    def _train(
-        self,
-        network: AccuracyNetwork,
-        x: torch.Tensor,
-        y: torch.Tensor,
-        taken: torch.Tensor,
-        generator: torch.Generator,
-    ) -> None:
-        """The paper's two phases: encoder frozen, then the whole network at a lower, decaying lr."""
-        s = self.settings.fit
-        batch_size = min(s.batch_size, max(len(x) // MIN_BATCHES, MIN_BATCH))
-        batches = Batches(tensors=(x, y, taken), batch_size=batch_size, generator=generator)
-        for parameters, lr, epochs, decay in (
-            (network.head.parameters(), s.lr, s.frozen_epochs, False),
-            (network.parameters(), s.whole_lr, s.whole_epochs, True),
-        ):
-            minimise(
-                accuracy_loss,
-                network,
-                list(parameters),
-                batches,
-                epochs=epochs,
-                lr=lr,
-                weight_decay=s.weight_decay,
-                decay=decay,
-            )
+        def network_of(starts: list[int]) -> AccuracyNetwork:
+            return self._new_accuracy_network(starts, generator)
+
+        wide = self._with_statistics(x)
+        slopes = self._slopes(x.shape[1])
+        self._model = fitted_model(self.settings, network_of, x, wide, accuracies, slopes=slopes, generator=generator)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Accuracies float64 (n,) of encoded points (n, f). UserError before `fit`."""
@@ -195,6 +170,8 @@ class Predictor:
                 "statistics": self.statistics,
                 "specification": self.specification,
                 "seed": self.seed,
+                "steps": self._steps.choices,
+                "check": self.check,
             },
         )
 
@@ -210,7 +187,7 @@ class Predictor:
         tensors, metadata = read(path)
         if specification is not None:
             check_specification(path, saved=metadata["specification"], wanted=specification)
-        saved = parse(PredictorSettings, metadata["settings"], where=f"{path}: predictor")
+        saved = parse(PredictorSettings, {"encoding": "scaled"} | metadata["settings"], where=f"{path}: predictor")
         if settings is not None:
             check_settings(path, saved=saved, wanted=settings)
         predictor = cls(
@@ -221,8 +198,11 @@ class Predictor:
             specification=metadata["specification"],
             seed=metadata["seed"],
         )
+        if saved.encoding == "thermometer":
+            predictor._steps = Thermometer(metadata["steps"])
+        predictor.check = metadata.get("check")  # files of version 0.1 have none
         for part, build in (("proxy", predictor._empty_proxy_network), ("model", predictor._empty_model)):
-            state = {n.removeprefix(part + "."): t for n, t in tensors.items() if n.startswith(part + ".")}
+            state = part_of(tensors, part)
             if state:
                 try:
                     network = build(state)
@@ -238,31 +218,36 @@ class Predictor:
 
     def _new_proxy_network(self, generator: torch.Generator) -> ProxyNetwork:
         s = self.settings
-        inputs, outputs = len(self.architecture_columns), len(self.statistics)
-        return ProxyNetwork(s.members, inputs, s.encoder_hidden, s.embedding, outputs, generator=generator)
+        outputs = len(self.statistics)
+        return ProxyNetwork(s.members, self._steps.outputs, s.encoder_hidden, s.embedding, outputs, generator=generator)
 
-    def _new_accuracy_network(self, generator: torch.Generator) -> AccuracyNetwork:
-        s = self.settings
-        inputs = len(self.architecture_columns)
+    def _new_accuracy_network(self, starts: Sequence[int], generator: torch.Generator) -> AccuracyNetwork:
+        """Untrained but for the encoders, each a copy of the pretrained one of that index, if there are any."""
+        s, inputs = self.settings, self._steps.outputs
         encoder = None
         if self._proxy is not None:
-            encoder = copy.deepcopy(self._proxy.encoder)
+            encoder = with_members(self._proxy.encoder, starts)
         elif inputs:
-            encoder = Encoder(s.members, inputs, s.encoder_hidden, s.embedding, generator=generator)
+            encoder = Encoder(len(starts), inputs, s.encoder_hidden, s.embedding, generator=generator)
         features = (s.embedding if encoder else 0) + len(self.recipe_columns)
-        head = AccuracyHead(s.members, features, s.head_hidden, generator=generator)
+        head = AccuracyHead(len(starts), features, s.head_hidden, generator=generator)
         return AccuracyNetwork(encoder, head, inputs=inputs)
 
     def _features(self, x: np.ndarray) -> torch.Tensor:
-        return _rows(x, self.architecture_columns + self.recipe_columns, "architecture and recipe")
+        x = _rows(x, self.architecture_columns + self.recipe_columns, "architecture and recipe")
+        architecture, recipe = x.tensor_split([len(self.architecture_columns)], dim=1)
+        return torch.cat([self._steps(architecture), recipe], dim=1)
 
     def _empty_proxy_network(self, _: dict[str, torch.Tensor]) -> ProxyNetwork:
         return self._new_proxy_network(torch.Generator())
 
-    def _empty_model(self, state: dict[str, torch.Tensor]) -> AccuracyModel:
+    def _empty_model(self, state: dict[str, torch.Tensor]) -> AccuracyModel | BothKinds:
+        if "targets.targets" not in state:
+            parts = (part_of(state, kind) for kind in ("standardised", "normal_scores"))
+            return BothKinds(*(self._empty_model(part) for part in parts))
         network = process = None
         if "network.head.output.weight" in state:
-            network = self._new_accuracy_network(torch.Generator())
+            network = self._new_accuracy_network(range(self.settings.members), torch.Generator())
         if "process.points" in state:
             process = GaussianProcess(*state["process.points"].shape)
         return AccuracyModel(Targets(len(state["targets.targets"])), network=network, process=process)
@@ -273,7 +258,16 @@ class Predictor:
         if self._proxy is None:
             return x
         with torch.inference_mode():
-            return torch.cat([x, self._proxy(x[:, : len(self.architecture_columns)]).mean(dim=0)], dim=1)
+            return torch.cat([x, self._proxy(x[:, : self._steps.outputs]).mean(dim=0)], dim=1)
+
+    def _slopes(self, features: int) -> torch.Tensor:
+        """What a process expects the linear parts of its columns to explain: a tenth by the features, and by the
+        statistics three times as much of what the architecture may explain (ours)."""
+        slopes = torch.full((features,), 0.1 / max(features, 1), dtype=torch.float64)
+        if self._proxy is None:
+            return slopes
+        of_statistics = 0.3 * self._steps.outputs / features / len(self.statistics)
+        return torch.cat([slopes, torch.full((len(self.statistics),), of_statistics, dtype=torch.float64)])
 
     def _check_fitted(self) -> None:
         if self._model is None:
@@ -284,12 +278,14 @@ class Predictor:
     def _in_chunks(self, x: np.ndarray, of: Callable[[torch.Tensor, torch.Tensor], tuple]) -> list[np.ndarray]:
         """Accuracies float64 (n,) of each target (n,) that `of` returns for features and features with statistics."""
         self._check_fitted()
-        wide = self._with_statistics if self._model.process else lambda chunk: chunk  # networks see the features alone
+        wide = (
+            self._with_statistics if self._model.has_process else lambda chunk: chunk
+        )  # networks see the features alone
         parts = [of(chunk, wide(chunk)) for chunk in self._features(x).split(CHUNK)]
         return [self._model.targets.to_accuracies(torch.cat(column).numpy()) for column in zip(*parts, strict=True)]
 
     @torch.inference_mode()
-    def _check(self, x: torch.Tensor, statistics: np.ndarray) -> dict[str, dict[str, float]]:
+    def _checked(self, x: torch.Tensor, statistics: np.ndarray) -> dict[str, dict[str, float]]:
         predicted = self._proxy.restore(self._proxy(x).mean(dim=0)).numpy()
         error = np.abs(predicted - statistics) / np.maximum(np.abs(statistics), 1e-12)
         return {
@@ -299,6 +295,11 @@ class Predictor:
             }
             for i, name in enumerate(self.statistics)
         }
+
+
+def _pretraining_steps(settings: PretrainSettings) -> int:
+    taken = settings.pool_size - settings.pool_size // 5
+    return settings.epochs * -(-taken // settings.batch_size)
 
 
 def _rows(x: np.ndarray, columns: tuple[str, ...], what: str) -> torch.Tensor:

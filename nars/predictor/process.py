@@ -18,6 +18,7 @@ class GaussianProcess(nn.Module):
 
     Hyperparameters are those of greatest marginal likelihood times prior. The prior's length scale grows with the
     root of the number of columns (Hvarfner et al. 2024), which keeps many columns from being many chances to overfit.
+    `slopes` is how much variance the linear part of each column is expected to explain (ours).
     """
 
     def __init__(self, rows: int, inputs: int):
@@ -38,8 +39,11 @@ class GaussianProcess(nn.Module):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
 
     @classmethod
-    def fitted(cls, x: Tensor, y: Tensor, *, steps: int, generator: torch.Generator) -> "GaussianProcess":
-        """The process tuned to and conditioned on x float (n, f) and targets y float (n,), n >= 1."""
+    def fitted(
+        cls, x: Tensor, y: Tensor, *, slopes: Tensor | None = None, steps: int, generator: torch.Generator
+    ) -> "GaussianProcess":
+        """The process tuned to and conditioned on x float (n, f) and targets y float (n,), n >= 1; `slopes` float64
+        (f,), None: a tenth shared by all columns."""
         this = cls(*x.shape)
         x, this.targets = x.double(), y.double()
         this.centre = x.mean(dim=0)
@@ -48,7 +52,7 @@ class GaussianProcess(nn.Module):
         this.points = (x - this.centre) / this.spread
         some = torch.randperm(len(x), generator=generator)[:TUNED_ROWS]
         with one_thread():
-            tuned = tune(this.points[some], this.targets[some], steps=steps)
+            tuned = tune(this.points[some], this.targets[some], slopes=slopes, steps=steps)
         for name, value in tuned.items():
             setattr(this, name, value)
         covariance = kernel(this.points, this.points, tuned)
@@ -126,9 +130,9 @@ def noise(hyperparameters: dict[str, Tensor]) -> Tensor:
     return hyperparameters["log_noise"].exp() + NOISE_FLOOR
 
 
-def tune(points: Tensor, targets: Tensor, *, steps: int) -> dict[str, Tensor]:
+def tune(points: Tensor, targets: Tensor, *, slopes: Tensor | None = None, steps: int) -> dict[str, Tensor]:
     """Hyperparameters of greatest posterior density for standardised points (n, f) and targets (n,), by Adam."""
-    prior = _prior(points.shape[1])
+    prior = _prior(points.shape[1], slopes)
     hyperparameters = {name: centre.clone().requires_grad_() for name, (centre, _) in prior.items()}
     optimizer = torch.optim.Adam(hyperparameters.values(), lr=0.1, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=5e-3)
@@ -149,14 +153,14 @@ def tune(points: Tensor, targets: Tensor, *, steps: int) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in hyperparameters.items()}
 
 
-def _prior(inputs: int) -> dict[str, tuple[Tensor, float]]:
+def _prior(inputs: int, slopes: Tensor | None) -> dict[str, tuple[Tensor, float]]:
     """Centre and standard deviation of the normal prior of each hyperparameter (a logarithm); ours."""
     inputs = max(inputs, 1)
     columns = torch.ones(inputs, dtype=torch.float64)
     one = torch.ones((), dtype=torch.float64)
     return {
         "log_length": (columns * math.log(inputs) / 2, 1.0),
-        "log_linear": (columns * math.log(0.1 / inputs), 1.5),
+        "log_linear": (columns * math.log(0.1 / inputs) if slopes is None else slopes.log(), 1.5),
         "log_variance": (one * -0.5, 1.5),
         "log_noise": (one * -3.0, 2.0),
     }

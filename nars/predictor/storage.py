@@ -12,7 +12,7 @@ from nars.files import write_whole
 from nars.settings import PredictorSettings
 
 FORMAT = "nars-predictor-1"
-SIZES = ("embedding", "encoder_hidden", "head_hidden", "members")
+SIZES = ("encoding", "embedding", "encoder_hidden", "head_hidden", "members")
 AGAIN = "remove this file and run the same command again, or pretrain again with pretrain_predictor.py"
 
 
@@ -39,6 +39,11 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict]:
         return tensors, json.loads(header["nars"])
     except (KeyError, ValueError):
         raise UserError(f"{path}: its description cannot be read; {AGAIN}") from None
+
+
+def part_of(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `part` and a dot, without both."""
+    return {n.removeprefix(part + "."): t for n, t in tensors.items() if n.startswith(part + ".")}
 
 
 def check_specification(path: str | Path, *, saved: dict, wanted: dict) -> None:

@@ -26,8 +26,9 @@ PathText = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 def later(neutral, **limits):
-    """A key that came later: left out of files and hashes while neutral, so that those from before it hold."""
-    return Field(default=neutral, exclude_if=lambda value: value == neutral, **limits)
+    """A key that came later: left out of files and hashes while neutral, so that those from before it hold. Where the
+    `default` is another, whoever reads files of settings says the neutral value for what they leave out."""
+    return Field(**{"default": neutral} | limits, exclude_if=lambda value: value == neutral)
 
 
 def parse(settings_class: type[SettingsType], values: dict, *, where: str = "") -> SettingsType:

@@ -10,10 +10,13 @@ from nars.settings.spaces import CostLimits
 
 
 class PretrainSettings(Settings):
-    """Encoder pretraining on free statistics of `pool_size` Sobol' architectures, 80 % to train, 20 % to check."""
+    """Encoder pretraining on free statistics of `pool_size` Sobol' architectures, 80 % to train, 20 % to check.
+
+    An epoch has as many steps as `pool_size` architectures make batches, however many there are.
+    """
 
     pool_size: Annotated[int, Field(ge=10)] = 20_000
-    epochs: PositiveInt = 30
+    epochs: PositiveInt = 160
     batch_size: PositiveInt = 256
     lr: PositiveFloat = 5e-3
 
@@ -22,10 +25,10 @@ class FitSettings(Settings):
     """Fit to accuracies: `frozen_epochs` with the encoder frozen, then `whole_epochs` at a lower, decaying lr.
 
     `batch_size` is halved until an epoch has 8 batches, or a batch 4 records. `process_steps` tune the Gaussian
-    process. `targets` are the standardised accuracies, or the normal scores of their ranks.
+    process. `targets` are the standardised accuracies, the normal scores of their ranks, or both, blended.
     """
 
-    targets: Literal["standardised", "normal_scores"] = "normal_scores"
+    targets: Literal["standardised", "normal_scores", "both"] = "both"
     frozen_epochs: PositiveInt = 50
     whole_epochs: PositiveInt = 50
     batch_size: PositiveInt = 32
@@ -39,10 +42,13 @@ class PredictorSettings(Settings):
     """The accuracy predictor (group `predictor`).
 
     `head` is the paper's `network`, a Gaussian `process` on features and predicted statistics, or a `blend` of both.
+    `encoding` says what ordered choices of few values become in architectures: one number (`scaled`) or steps
+    (`thermometer`).
     `members` networks are trained side by side; where there are several, each leaves out a share of the records.
     """
 
     head: Literal["network", "process", "blend"] = "blend"
+    encoding: Literal["scaled", "thermometer"] = later("scaled", default="thermometer")
     embedding: PositiveInt = 24
     encoder_hidden: PositiveInt = 64
     head_hidden: PositiveInt = 64

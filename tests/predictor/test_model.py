@@ -1,25 +1,32 @@
 """Blending: the share follows the better prediction, and folds leave every record out once."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from nars.predictor.model import AccuracyModel, blend_share, folds, left_out
+from nars.predictor.model import AccuracyModel, BothKinds, blend_share, folds, left_out, settled
 from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder
 from nars.predictor.process import GaussianProcess
 from nars.predictor.targets import Targets
 
 
 def test_the_share_goes_to_whichever_predicts_left_out_records_better():
-    g = torch.Generator().manual_seed(0)
+    share, g = partial(blend_share, prior=10), torch.Generator().manual_seed(0)
     y, noise = torch.randn(500, generator=g).double(), torch.randn(2, 500, generator=g).double()
-    assert blend_share(y, y + 0.1 * noise[0], y + noise[1]) > 0.9
-    assert blend_share(y, y + noise[0], y + 0.1 * noise[1]) < 0.1
-    assert blend_share(y, y + noise[0], y + noise[1]) == pytest.approx(0.5, abs=0.1)
-    assert blend_share(y, y, y) == 0.5
-    assert blend_share(y, y + noise[0], y + 2 * noise[0]) == 1  # to go beyond the first would be better still
-    assert blend_share(y, y + 2 * noise[0], y + noise[0]) == 0
-    few = blend_share(y[:2], y[:2], y[:2] + 1)
+    assert share(y, y + 0.1 * noise[0], y + noise[1]) > 0.9
+    assert share(y, y + noise[0], y + 0.1 * noise[1]) < 0.1
+    assert share(y, y + noise[0], y + noise[1]) == pytest.approx(0.5, abs=0.1)
+    assert share(y, y, y) == 0.5
+    assert share(y, y + noise[0], y + 2 * noise[0]) == 1  # to go beyond the first would be better still
+    assert share(y, y + 2 * noise[0], y + noise[0]) == 0
+    few = share(y[:2], y[:2], y[:2] + 1)
     assert 0.5 < few < 0.7
+
+
+def test_a_part_of_little_weight_is_left_out():
+    shares = torch.tensor([0.0, 0.19, 0.21, 0.5, 0.79, 0.81, 1.0], dtype=torch.float64)
+    assert settled(shares).tolist() == [0.0, 0.0, 0.21, 0.5, 0.79, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("rows", [2, 3, 5, 48])
@@ -58,11 +65,13 @@ def model(network, process):
 def test_a_network_s_deviation_is_that_of_its_members_and_of_errors_on_records_left_out(parts):
     x, y, network, _ = parts
     alone, taken = model(network, None), folds(40, 4, generator=torch.Generator().manual_seed(1))
-    alone.calibrate(x, y, taken)
+    said, deviation = alone.calibrate(y, left_out(network(x), taken))
     members = network(x).double()
     errors = [y[i] - members[int(taken[i].argmin()), i] for i in range(40)]
     residual = torch.stack(errors).square().mean().sqrt()
     torch.testing.assert_close(alone.residual, residual)
+    torch.testing.assert_close(y - said, torch.stack(errors))
+    torch.testing.assert_close(deviation, residual.expand(40))
     torch.testing.assert_close(alone.mean(x, x), members.mean(dim=0))
     variance = (members - members.mean(dim=0)).square().mean(dim=0) + residual**2
     torch.testing.assert_close(alone.deviation(x, x), variance.sqrt())
@@ -75,28 +84,28 @@ def test_a_process_s_deviations_agree_with_errors_on_records_left_out(parts):
     """Ten records that err as expected count beside the real ones, and one is lost for each column that was tuned."""
     x, y, _, process = parts
     alone = model(None, process)
-    alone.calibrate(x, y, None)
+    said, deviation = alone.calibrate(y, None)
     assert alone.share == 0
     mean, variance = process.leave_one_out()
     spread = ((((y - mean) ** 2 / variance).sum() + 10) / (40 + 10) * (1 + 5 / 40)).sqrt()
     torch.testing.assert_close(alone.spread, spread)
+    torch.testing.assert_close(said, mean)
+    torch.testing.assert_close(deviation, spread * variance.sqrt())
     torch.testing.assert_close(alone.mean(x, x), process(x))
     torch.testing.assert_close(alone.deviation(x, x), spread * process.variance(x).sqrt())
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("members_leave_out", [True, False])
-def test_a_blend_is_shared_by_errors_on_records_left_out(parts, members_leave_out):
+def test_a_blend_is_shared_by_errors_on_records_left_out(parts):
     x, y, network, process = parts
     blend = model(network, process)
-    taken = folds(40, 4, generator=torch.Generator().manual_seed(1)) if members_leave_out else torch.ones(40, 4)
-    blend.calibrate(x, y, taken)
+    by_network = left_out(network(x), folds(40, 4, generator=torch.Generator().manual_seed(1)))
+    said, _ = blend.calibrate(y, by_network)
     alone, variance = process.leave_one_out()
-    predicted, share = alone, torch.tensor(0.5, dtype=torch.float64)
-    if members_leave_out:
-        by_network = left_out(network(x), taken)
-        share = blend_share(y, by_network, alone)
-        predicted = share * by_network + (1 - share) * alone
+    share = settled(blend_share(y, by_network, alone, prior=40, flattery=5 / 40 / 2))  # five columns, forty records
+    assert 0 < share < 1
+    predicted = share * by_network + (1 - share) * alone
+    torch.testing.assert_close(said, predicted)
     torch.testing.assert_close(blend.share, share)
     spread = ((((y - predicted) ** 2 / variance).sum() + 10) / (40 + 10) * (1 + 5 / 40)).sqrt()
     torch.testing.assert_close(blend.spread, spread)
@@ -107,9 +116,39 @@ def test_a_blend_is_shared_by_errors_on_records_left_out(parts, members_leave_ou
     torch.testing.assert_close(draws, mean + spread * (of_process - process(x)))
 
 
-def test_the_share_is_the_least_squares_weight_with_ten_records_for_the_half():
+def test_the_share_is_the_least_squares_weight_with_some_records_for_the_half():
     """By hand: the difference is 2, 0 and 1, the second errs by 1, 3 and -1; average disagreement 5/3."""
     y = torch.tensor([1.0, 3.0, 0.0], dtype=torch.float64)
     first, second = torch.tensor([2.0, 0.0, 2.0]).double(), torch.tensor([0.0, 0.0, 1.0]).double()
     gain, scale = 2 * 1 + 0 * 3 + 1 * -1, 5 / 3
-    assert float(blend_share(y, first, second)) == pytest.approx((gain + 10 * scale / 2) / (3 * scale + 10 * scale))
+    least = (gain + 10 * scale / 2) / (3 * scale + 10 * scale)
+    assert float(blend_share(y, first, second, prior=10)) == pytest.approx(least)
+    hidden = 0.5 * (1 + 9 + 1)  # squared errors that the second does not show
+    least = (gain + hidden + 10 * scale / 2) / (3 * scale + 10 * scale + hidden)
+    assert float(blend_share(y, first, second, prior=10, flattery=0.5)) == pytest.approx(least)
+
+
+@torch.no_grad()
+def test_both_kinds_are_blended_as_normal_scores_by_errors_on_records_left_out(parts):
+    x, y, network, process = parts
+    accuracies = torch.exp(y).numpy()  # trail off: normal scores suit them
+    maps = [Targets.of(accuracies, kind) for kind in ("standardised", "normal_scores")]
+    first = AccuracyModel(maps[0], network=network, process=None)
+    both = BothKinds(first, AccuracyModel(maps[1], network=None, process=process))
+    by_network = left_out(network(x), folds(40, 4, generator=torch.Generator().manual_seed(1)))
+    both.calibrate(accuracies, by_network, None)
+    assert both.targets is maps[1]
+
+    def as_scores(standardised):
+        return torch.as_tensor(maps[1].of_accuracies(maps[0].to_accuracies(standardised.numpy())))
+
+    scores = torch.as_tensor(maps[1].of_accuracies(accuracies))
+    share = settled(blend_share(scores, as_scores(by_network), process.leave_one_out()[0], prior=10))
+    assert 0 < share < 1
+    torch.testing.assert_close(both.share, share)
+    mean = share * as_scores(network(x).mean(dim=0).double()) + (1 - share) * process(x)
+    torch.testing.assert_close(both.mean(x, x), mean)
+    torch.testing.assert_close(both.deviation(x, x), both.normal_scores.deviation(x, x))
+    draws = both.draws(x, x, 3, generator=torch.Generator().manual_seed(2))
+    of_scores = both.normal_scores.draws(x, x, 3, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(draws - mean, of_scores - process(x))

@@ -11,6 +11,7 @@ from nars.predictor.network import (
     ProxyNetwork,
     accuracy_loss,
     proxy_loss,
+    with_members,
 )
 
 
@@ -44,17 +45,17 @@ def test_scale_of_statistics_is_inverted_and_logarithms_only_taken_of_positive_o
 
 def test_losses_are_huber_of_the_rows_taken_summed_over_members():
     x = torch.rand(9, 7, generator=generator(1))
-    network, y = accuracy_network(), 3 * torch.randn(9, generator=generator(2))
+    network, y = accuracy_network(), 3 * torch.randn(9, 3, generator=generator(2))
     taken = torch.ones(9, 3)
     taken[:4, 1] = taken[:, 2] = 0
-    expected = huber_loss(network(x)[0], y) + huber_loss(network(x)[1, 4:], y[4:])
+    expected = huber_loss(network(x)[0], y[:, 0]) + huber_loss(network(x)[1, 4:], y[4:, 1])
     torch.testing.assert_close(accuracy_loss(network, x, y, taken), expected)
     proxy, y = ProxyNetwork(3, 7, 8, 4, 2, generator=generator()), 3 * torch.randn(9, 2, generator=generator(2))
     torch.testing.assert_close(proxy_loss(proxy, x, y), sum(huber_loss(proxy(x)[i], y) for i in range(3)))
 
 
 def test_the_gradient_of_a_member_does_not_depend_on_the_others():
-    x, y = torch.rand(9, 7, generator=generator(1)), torch.randn(9, generator=generator(2))
+    x, y = torch.rand(9, 7, generator=generator(1)), torch.randn(9, 3, generator=generator(2))
     network = accuracy_network()
     accuracy_loss(network, x, y, torch.ones(9, 3)).backward()
     before = network.head.hidden.weight.grad[0].clone()
@@ -63,3 +64,15 @@ def test_the_gradient_of_a_member_does_not_depend_on_the_others():
     network.zero_grad()
     accuracy_loss(network, x, y, torch.ones(9, 3)).backward()
     torch.testing.assert_close(network.head.hidden.weight.grad[0], before)
+
+
+def test_members_are_copied_in_the_order_asked_for_and_learn_on_their_own():
+    x, network = torch.rand(9, 7, generator=generator(1)), accuracy_network()
+    before = network(x)
+    copied = with_members(network, [2, 0, 0, 1])
+    torch.testing.assert_close(copied(x), before[[2, 0, 0, 1]])
+    with torch.no_grad():
+        copied.encoder.hidden.weight[1] *= 2
+    assert torch.equal(network(x), before)
+    torch.testing.assert_close(copied(x)[2], before[0])
+    assert not torch.allclose(copied(x)[1], before[0])

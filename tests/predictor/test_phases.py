@@ -13,7 +13,7 @@ def setting(seed=0):
     g = torch.Generator().manual_seed(seed)
     network = AccuracyNetwork(Encoder(2, 5, 8, 4, generator=g), AccuracyHead(2, 5, 8, generator=g), inputs=5)
     x = torch.rand(40, 6, generator=g)
-    y = 4 * x[:, 5] - 2  # the recipe's column, which the head sees without the encoder
+    y = (4 * x[:, 5:] - 2).expand(-1, 2)  # the recipe's column, which the head sees without the encoder
     return network, Batches(tensors=(x, y, torch.ones(40, 2)), batch_size=16, generator=g)
 
 

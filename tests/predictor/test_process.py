@@ -119,3 +119,12 @@ def test_tuned_hyperparameters_are_the_most_probable():
     assert slopes(tuned).abs().max() < 0.05
     assert slopes({name: value.double() for name, value in start.items()}).abs().max() > 1
     torch.testing.assert_close(tune(points, y, steps=1)["log_noise"].item(), -3.0, rtol=0, atol=0.11)  # it starts there
+
+
+def test_the_search_for_slopes_starts_where_they_are_expected():
+    points = torch.randn(30, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    slopes = torch.tensor([0.5, 0.01, 0.3], dtype=torch.float64)
+    tuned = tune(points, points[:, 0], slopes=slopes, steps=1)
+    torch.testing.assert_close(tuned["log_linear"], slopes.log(), rtol=0, atol=0.11)
+    tuned = tune(points, points[:, 0], steps=1)
+    torch.testing.assert_close(tuned["log_linear"], (slopes * 0 + 0.1 / 3).log(), rtol=0, atol=0.11)

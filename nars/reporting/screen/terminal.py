@@ -181,3 +181,13 @@ def _answers(run: Run) -> Table:
         accuracies.append(f"{answer['predicted_accuracy']:.3f}")
         table.add_row(str(rank), *accuracies, *(cell(answer["costs"], name) for name in costs), words)
     return table
+
+
+def print_encoder_check(console: Console, check: Mapping[str, Mapping[str, float]] | None) -> None:
+    """How well a pretrained encoder knows each statistic, `Predictor.check`; nothing where nothing was pretrained."""
+    for name, of in (check or {}).items():
+        console.print(
+            f"  {name}: Kendall tau {of['kendall_tau']:.3f}, mean error {of['mean_relative_error']:.2%} on the 20 % of "
+            "architectures held out",
+            soft_wrap=True,
+        )
