@@ -51,8 +51,19 @@ class Run:
 
     @property
     def rounds_left(self) -> int:
-        """How many rounds are not done yet."""
-        return 0 if self.finished else self.summary.settings["strategy"]["rounds"] - len(self.summary.rounds)
+        """How many rounds are not done yet; 0 of a method without rounds."""
+        if self.finished or self.summary.in_supernet:
+            return 0
+        return self.summary.settings["strategy"]["rounds"] - len(self.summary.rounds)
+
+    @property
+    def so_far(self) -> str:
+        """How far an unfinished search is, in words."""
+        summary = self.summary
+        if not summary.in_supernet:
+            return f"{len(summary.rounds)} of {summary.settings['strategy']['rounds']} rounds done"
+        done = len(summary.supernet.epochs) if summary.supernet else 0
+        return f"{done} of {summary.settings['method']['epochs']} epochs of the supernet done"
 
     @property
     def study(self) -> Path:

@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from nars.costs.table import DEFAULT_AXIS
+from nars.costs.table import DEFAULT_AXIS, by_name
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
 from nars.settings import CostLimits, Settings, WindowSettings, parse
 from nars.study import provenance
@@ -135,14 +135,14 @@ class ConfirmationSummary(Summary):
 
 
 class SupernetEpoch(Summary):
-    """One epoch of a supernet, see `nars.supernet.loop.Epoch`."""
+    """One epoch of a supernet, see `nars.supernet.loop.Epoch`; costs in the order of `SupernetSummary.cost_names`."""
 
     temperature: float
     loss: float
     theta_loss: float | None
     accuracy: float | None
-    expected: dict[str, float]
-    argmax: dict[str, float]
+    expected: tuple[float, ...]
+    argmax: tuple[float, ...]
     entropy: float
     decided: float
 
@@ -153,9 +153,14 @@ class SupernetSummary(Summary):
 
     asked_epochs: int
     seconds: float
+    cost_names: tuple[str, ...]
     choices: dict[str, tuple[bool | int | float | str, ...]]
     epochs: tuple[SupernetEpoch, ...]
     probabilities: dict[str, tuple[tuple[float, ...], ...]]
+
+    def named(self, costs: Sequence[float]) -> dict[str, float]:
+        """The costs of an epoch by name."""
+        return by_name(self.cost_names, costs)
 
 
 class LatencySummary(Summary):
@@ -214,6 +219,11 @@ class SearchSummary(Summary):
         if self.ledger is not None:
             return parse(CostLimits, self.ledger.limits, where="ledger.limits")
         return parse(WindowSettings, self.settings["strategy"]["window"], where="strategy.window")
+
+    @property
+    def in_supernet(self) -> bool:
+        """Whether the method searches in a supernet: then it has no rounds."""
+        return "temperature" in self.settings.get("method", {})
 
     @property
     def cost_axis(self) -> str:

@@ -64,7 +64,7 @@ def _confirmation(run: Run) -> str | None:
         for pair in pairs
         if not pair.trained_before and (known := [a for a in pair.accuracies if a is not None])
     ]
-    if not errors:
+    if not errors or run.summary.in_supernet:
         return None
     pairs = "The pair found was" if len(errors) == 1 else f"The {len(errors)} pairs found were"
     return f"{pairs} measured {sum(errors) / len(errors):+.3f} off the prediction on average."

@@ -22,6 +22,8 @@ def status_line(study: Study) -> str:
         parts.append("finished")
     elif run is not None:
         left = _left(run, len(course.section.trained))
+        if run.summary.in_supernet:
+            return f"{study.folder.absolute().name}: {', '.join([*parts, run.so_far])}"
         done, rounds = len(run.summary.rounds), run.summary.settings["strategy"]["rounds"]
         parts.append(f"round {min(done + 1, rounds)} of {rounds}")
         parts += [f"{left} pending, {len(study.held)} of them running"] if left else []

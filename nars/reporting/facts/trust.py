@@ -4,6 +4,7 @@ import math
 
 from nars.costs.constraint import Constraint
 from nars.reporting.facts.describe import duration
+from nars.reporting.facts.supernets import supernet_sentences
 from nars.search.tau_interval import kendall_interval
 from nars.study.answers import Run
 from nars.study.summary import Agreement, LedgerSummary, SearchSummary, Work
@@ -21,6 +22,8 @@ def trust_sentences(run: Run) -> list[str]:
 def prediction_sentences(summary: SearchSummary) -> list[str]:
     """What the predicted accuracy is, and how well the predictor ranked: the same for all runs that share rounds."""
     epoch = summary.early_stop.epoch
+    if summary.in_supernet:
+        return supernet_sentences(summary)
     if summary.ledger is not None:
         return [
             f"The predicted accuracy is the one after epoch {epoch}, which nine in ten of these trainings reach.",
@@ -113,7 +116,9 @@ def latency_sentence(summary: SearchSummary) -> str | None:
 
 
 def outside_sentence(run: Run) -> str | None:
-    """Which answers lie outside the costs of the trained candidates; None if none does."""
+    """Which answers lie outside the costs of the trained candidates; None if none does, or there were none."""
+    if run.summary.in_supernet:
+        return None
     window = Constraint.of(run.summary.window)
     outside = [rank for rank, answer in enumerate(run.answers, start=1) if not window.kept_by(answer["costs"])]
     if not outside:

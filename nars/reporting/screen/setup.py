@@ -11,6 +11,7 @@ from nars.search.strategies import random_start
 from nars.settings import (
     ConfirmSettings,
     DataSettings,
+    DifferentiableSettings,
     ExecutorSettings,
     ProtocolSettings,
     SearchSettings,
@@ -56,21 +57,28 @@ def print_search_setup(
 ) -> None:
     """What `search.py` will do; `sides` are those of its images in pixels, `num_classes` are counted in costs; whose
     `latency` is one, if any."""
-    window = Constraint.of(settings.strategy.window)
-    trained = f"candidates with {window.label} are trained" if settings.strategy.window.limited else "all of it"
+    in_supernet = isinstance(settings.method, DifferentiableSettings)
+    way = {"method": _supernet(settings.method)} if in_supernet else {"strategy": _strategy(settings.strategy)}
     _print(
         console,
         {
             "data": _data(images),
-            "space": f"{settings.search_space.name}, recipes of {settings.recipe_space.name}; {trained}",
+            "space": f"{settings.search_space.name}, {'one recipe' if in_supernet else _candidates(settings)}",
             "costs": _classes(num_classes, images) + (f"; latency of {latency}" if latency else ""),
             "protocol": _protocol(settings.protocol, images, sides),
-            "strategy": _strategy(settings.strategy),
-            "confirm": _confirm(settings.confirm, settings.reference),
+            **way,
+            "confirm": _confirm(settings.confirm, settings.reference, rounds=not in_supernet),
             "devices": f"{_executor(settings.executor)}, {_trainer(settings.trainer)}",
             "study": f"{settings.runs_dir}/{settings.study}",
         },
     )
+
+
+def _candidates(settings: SearchSettings) -> str:
+    """Which recipes there are, and which pairs are trained."""
+    window = Constraint.of(settings.strategy.window)
+    trained = f"candidates with {window.label} are trained" if settings.strategy.window.limited else "all of it"
+    return f"recipes of {settings.recipe_space.name}; {trained}"
 
 
 def print_training_setup(console: Console, settings: TrainSettings, images: Images, *, side: int) -> None:
@@ -113,6 +121,15 @@ def _protocol(protocol: ProtocolSettings, images: Images, sides: Collection[int]
     return f"{protocol.epochs} epochs of {used:,} images at {pixels}, batches of {protocol.batch_size}"
 
 
+def _supernet(method: DifferentiableSettings) -> str:
+    parts = [
+        f"{method.name}, {method.epochs} epochs of a supernet",
+        f"theta from epoch {method.theta.after + 1} on, on {1 - method.weights_share:.0%} of the images",
+        f"loss {method.loss.name}",
+    ]
+    return ", ".join(parts + ["one path a step"] * (method.paths == "sampled"))
+
+
 def _strategy(strategy: StrategySettings) -> str:
     asked = strategy.rounds * strategy.batch
     words = f"{strategy.name}, {strategy.rounds} rounds of {strategy.batch} candidates"
@@ -125,12 +142,13 @@ def _strategy(strategy: StrategySettings) -> str:
     return f"{words}; the first {start}{key} of these {asked} are random"
 
 
-def _confirm(confirm: ConfirmSettings, reference: str | None) -> str:
+def _confirm(confirm: ConfirmSettings, reference: str | None, *, rounds: bool) -> str:
     if not confirm.pairs:
         return "nothing: the answer is as predicted (confirm.pairs)"
     several = f" with {confirm.seeds} seeds" if confirm.seeds > 1 else ""
     beside = "" if reference is None else f", {reference} beside them"
-    return f"the best {confirm.pairs} pairs found and as many trained ones are trained{several} at the end{beside}"
+    trained = " and as many trained ones" if rounds else ""
+    return f"the best {confirm.pairs} pairs found{trained} are trained{several} at the end{beside}"
 
 
 def _executor(executor: ExecutorSettings) -> str:

@@ -11,6 +11,7 @@ from nars.reporting.tracking.notices import Notices
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
 from nars.settings import LoggerSettings, SearchSettings
 from nars.study.answers import NO_PART_WITH_RECORDS, Run
+from nars.study.summary import SupernetEpoch, SupernetSummary
 from nars.wandb_run import WandbRun, candidate_scalars, scalars
 
 IN_CONFIG = {"constraint", "data", "protocol", "predictor", "strategy", "trainer", "seed"}
@@ -37,7 +38,7 @@ class SearchTracking:
             config=_search_config(settings),
         )
         self.notices.say_problem()
-        for axis in ("round", "generation"):
+        for axis in ("round", "generation", "supernet_epoch"):
             self.run.define_axis(axis)
 
     def round(self, done: Round, history: History) -> None:
@@ -59,6 +60,8 @@ class SearchTracking:
         for i, generation in enumerate(summary.generations):
             values = {f"generation/{key}": value for key, value in generation.model_dump().items()}
             self.run.log({"generation": i} | values)
+        for number, epoch in enumerate(summary.supernet.epochs if summary.supernet else (), start=1):
+            self.run.log({"supernet_epoch": number} | _supernet_row(epoch, summary.supernet))
         answers = [{"rank": rank} | _flat(a) for rank, a in enumerate(answer.answers, start=1)]
         self.run.tables({"candidates": _candidate_rows(history), "answers": answers})
         work = {} if summary.work is None else scalars(summary.work.model_dump())
@@ -99,6 +102,14 @@ def _search_config(settings: SearchSettings) -> dict:
     names = {"search_space": settings.search_space.name, "recipe_space": settings.recipe_space.name}
     keys = IN_CONFIG if settings.records is None else IN_CONFIG - NO_PART_WITH_RECORDS | {"records", "records_of"}
     return scalars(settings.model_dump(mode="json", include=keys)) | names
+
+
+def _supernet_row(epoch: SupernetEpoch, supernet: SupernetSummary) -> dict:
+    """What an epoch of a supernet measured, as scalars."""
+    values = epoch.model_dump(exclude_none=True)
+    costs = [(key, supernet.named(values.pop(key))) for key in ("expected", "argmax")]
+    costs = {f"{key}/{name}": cost for key, named in costs for name, cost in named.items()}
+    return {f"supernet_epoch/{key}": value for key, value in (values | costs).items()}
 
 
 def _candidate_rows(history: History) -> list[dict]:

@@ -11,6 +11,7 @@ from nars.reporting.page.figures.candidates import recipes
 from nars.reporting.page.figures.curves import learning_curves
 from nars.reporting.page.figures.evolution import evolution
 from nars.reporting.page.figures.predictor import importance, slices
+from nars.reporting.page.figures.supernets import supernet, theta
 from nars.reporting.page.figures.timeline import timeline
 
 
@@ -23,6 +24,8 @@ def figures_of(section: Section) -> dict[str, go.Figure]:
         "recipes": recipes,
         "importance": importance,
         "slices": slices,
+        "theta": theta,
+        "supernet": supernet,
         "evolution": evolution,
         "timeline": timeline,
     }

@@ -1,0 +1,246 @@
+"""Does a differentiable search find better networks than chance and than NARS, on natural images at the same cost?"""
+
+import argparse
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+
+from experiments.tables import markdown_table, write_found
+from nars.configuration import settings_from
+from nars.costs.table import short_number
+from nars.files import CONF
+from nars.methods.contract import Answer
+from nars.methods.fbnetv1 import Fbnetv1Method
+from nars.methods.nars import NarsMethod
+from nars.problem import Problem
+from nars.settings import LoggerSettings, SearchSettings
+from nars.spaces.candidate import Candidate
+from nars.training.executor import Executor
+from nars.training.worker import train_job
+
+SEARCHED = ["protocol.epochs=3", "protocol.steps_per_epoch=null", "protocol.batch_size=32", "protocol.ema_decay=0.98"]
+FINAL = ["protocol.epochs=2", "protocol.steps_per_epoch=120", "protocol.batch_size=64", "protocol.ema_decay=0.99"]
+BATCH = 4  # of a round of NARS
+METHODS = ("FBNetV1", "NARS", "random")
+
+
+class Here(Executor):
+    """Trains in this process, one after the other, and counts the CPU seconds."""
+
+    def __init__(self):
+        super().__init__(retries=0)
+        self.seconds: list[float] = []
+
+    def close(self) -> None: ...
+
+    def _has_room(self, running: int) -> bool:
+        return running == 0
+
+    def _start(self, job) -> Future:
+        started, future = time.process_time(), Future()
+        future.set_result(train_job(job))
+        self.seconds.append(time.process_time() - started)
+        return future
+
+    def _collect(self, future: Future):
+        return future.result()
+
+
+class Nobody:
+    """Nobody looks on."""
+
+    logger = LoggerSettings()
+
+    @property
+    def progress(self):
+        return self
+
+    def start(self, title: str, total: int) -> None: ...
+    def update(self, done: float, note: str = "") -> None: ...
+    def stop(self) -> None: ...
+    def round(self, done, history, findings) -> None: ...
+    def epoch(self, findings) -> None: ...
+    def recalled(self, history) -> None: ...
+
+    @contextmanager
+    def pretraining(self, file: Path):
+        yield lambda report: None
+
+
+def settings_of(arguments: argparse.Namespace, seed: int, *others: str) -> SearchSettings:
+    """The settings of a search on the small part of the images. The recipe is that of method=fbnetv1 for all."""
+    given = [
+        *("data=folder", f"data.root={arguments.folder / 'small'}", "data.val_fraction=0.2", f"data.seed={seed}"),
+        *("search_space=fbnet_digits", "constraint=none", f"constraint.max_macs={arguments.max_macs}"),
+        *("constraint.num_classes=1000", f"seed={seed}", f"study=seed-{seed}", f"runs_dir={arguments.folder}"),
+        *("protocol.augmentation=standard", "trainer.accelerator=cpu", "confirm.pairs=0", "logger=none"),
+        *others,
+    ]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return settings_from(compose("search", overrides=given), SearchSettings)
+
+
+def searched_by_theta(arguments: argparse.Namespace, seed: int) -> tuple[Answer, float]:
+    """FBNetV1's answer and the CPU seconds of its supernet and of ranking inside it."""
+    settings = settings_of(arguments, seed, "method=fbnetv1", *SEARCHED)
+    started = time.process_time()
+    answer = Fbnetv1Method(settings, Problem.of(settings), Nobody()).answer()
+    return answer, time.process_time() - started
+
+
+def searched_by_nars(arguments: argparse.Namespace, seed: int, budget: float) -> tuple[Candidate, float]:
+    """The best network that NARS has trained within the limit and the CPU seconds of its trainings: as many rounds as
+    fit into the budget."""
+    recipe = settings_of(arguments, seed, "method=fbnetv1").method.recipe.to_dict()
+    values = {"name": "one", **{key: value for key, value in recipe.items()}}
+    settings = settings_of(arguments, seed, *SEARCHED, f"strategy.batch={BATCH}")
+    space = type(settings.recipe_space)(**values)
+    problem = Problem.of(settings.model_copy(update={"recipe_space": space}))
+    here = Here()
+    first = _rounds(settings.model_copy(update={"recipe_space": space}), problem, here, rounds=1)
+    rounds = max(2, round(budget / sum(here.seconds)))
+    history = _rounds(settings.model_copy(update={"recipe_space": space}), problem, here, rounds=rounds)
+    assert len(history.rounds) >= len(first.rounds)
+    points, accuracies = history.usable()
+    kept = problem.feasible(points)
+    best = points[kept][accuracies[kept].argmax()]
+    return problem.space.candidate(best), sum(here.seconds)
+
+
+def _rounds(settings: SearchSettings, problem: Problem, here: Here, *, rounds: int):
+    """The rounds of NARS, which go on from the ledger."""
+    strategy = settings.strategy.model_copy(update={"rounds": rounds})
+    method = NarsMethod(settings.model_copy(update={"strategy": strategy}), problem, Nobody())
+    method._executor = lambda run: here
+    return method.answer().history
+
+
+def random_networks(problem: Problem, cost: float, n: int, seed: int) -> list[Candidate]:
+    """Networks drawn evenly among those that cost 95 to 105 % of `cost` and keep the limit."""
+    points = problem.space.sample(20_000, 1000 + seed)
+    prices = problem.price(points)[:, problem.axis]
+    near = problem.feasible(points) & (np.abs(prices / cost - 1) <= 0.05)
+    return [problem.space.candidate(point) for point in points[near][:n]]
+
+
+def final_accuracy(arguments: argparse.Namespace, candidate: Candidate, seed: int) -> float:
+    """The accuracy on images that no search has seen, after a training on all others."""
+    settings = settings_of(
+        arguments,
+        seed,
+        *FINAL,
+        "method=fbnetv1",
+        f"data.root={arguments.data / 'train'}",
+        f"data.val_root={arguments.data / 'test'}",
+        "study=final",
+    )
+    from nars.methods.trainings import trainer_of
+
+    problem = Problem.of(settings)
+    trainer = trainer_of(settings, problem, Nobody(), Here())
+    [record] = trainer([candidate], settings.protocol.epochs, title="final")
+    return record.accuracies[-1]
+
+
+def run_seed(arguments: argparse.Namespace, seed: int, write: Callable[[dict], None], known: set) -> None:
+    """All methods with one seed, but for what is known."""
+    if not {(seed, method) for method in METHODS} - known:
+        return
+    answer, seconds = searched_by_theta(arguments, seed)
+    problem = Problem.of(settings_of(arguments, seed, "method=fbnetv1", *SEARCHED))
+    found = problem.space.candidate(answer.points[0])
+    cost = float(problem.price(answer.points[:1])[0, problem.axis])
+    last = answer.findings["supernet"]["epochs"][-1]
+    shared = {"seed": seed, "decided": last["decided"], "expected": last["expected"]["macs"]}
+    if (seed, "FBNetV1") not in known:
+        final = final_accuracy(arguments, found, seed)
+        write(shared | {"method": "FBNetV1", "seconds": seconds, "costs": [cost], "accuracies": [final]})
+    if (seed, "NARS") not in known:
+        best, spent = searched_by_nars(arguments, seed, arguments.budget or seconds)
+        macs = problem.price_candidate(best)["macs"]
+        final = final_accuracy(arguments, best, seed)
+        write({"seed": seed, "method": "NARS", "seconds": spent, "costs": [macs], "accuracies": [final]})
+    if (seed, "random") not in known:
+        drawn = random_networks(problem, cost, arguments.random, seed)
+        accuracies = [final_accuracy(arguments, candidate, seed) for candidate in drawn]
+        costs = [problem.price_candidate(candidate)["macs"] for candidate in drawn]
+        write({"seed": seed, "method": "random", "seconds": 0.0, "costs": costs, "accuracies": accuracies})
+
+
+def make_small(arguments: argparse.Namespace) -> None:
+    """Copy the first images of every class for the searches."""
+    for folder in sorted((arguments.data / "train").iterdir()):
+        target = arguments.folder / "small" / folder.name
+        target.mkdir(parents=True, exist_ok=True)
+        for image in sorted(folder.iterdir())[: arguments.images]:
+            if not (target / image.name).exists():
+                shutil.copy(image, target / image.name)
+
+
+def table(lines: list[dict]) -> str:
+    """A row for each method: its accuracies seed by seed, their median, costs and seconds."""
+    seeds = sorted({line["seed"] for line in lines})
+    rows = []
+    for method in METHODS:
+        mine = {line["seed"]: line for line in lines if line["method"] == method}
+        values = [statistics.mean(mine[seed]["accuracies"]) for seed in seeds if seed in mine]
+        cells = [f"{statistics.mean(mine[s]['accuracies']):.4f}" if s in mine else "-" for s in seeds]
+        costs = [cost for line in mine.values() for cost in line["costs"]]
+        seconds = [line["seconds"] for line in mine.values()]
+        if values:
+            rows.append(
+                [
+                    f"{method}, mean of {len(mine[seeds[0]]['costs'])}" if method == "random" else method,
+                    *cells,
+                    f"{statistics.median(values):.4f}",
+                    f"{short_number(min(costs))} to {short_number(max(costs))}",
+                    f"{statistics.median(seconds):.0f}",
+                ]
+            )
+    header = ["", *(f"seed {seed}" for seed in seeds), "median", "MACs", "CPU seconds of search"]
+    spread = [statistics.pstdev(line["accuracies"]) for line in lines if len(line["accuracies"]) > 1]
+    words = f"\n\nStandard deviation between a seed's random networks: {statistics.mean(spread):.4f}." if spread else ""
+    decided = [f"{line['decided']:.2f}" for line in lines if "decided" in line]
+    theta = f"\nMean probability of theta's most probable choices, by seed: {', '.join(decided)}." if decided else ""
+    return markdown_table(header, rows) + words + theta
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.differentiable.run")
+    parser.add_argument("--data", type=Path, required=True, help="a folder with train/<class> and test/<class>")
+    parser.add_argument("--folder", type=Path, default=Path("runs/differentiable"), help="where all is kept")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=60, help="of each class for a search, a fifth to validate NARS")
+    parser.add_argument("--max-macs", type=float, default=2e6)
+    parser.add_argument("--random", type=int, default=3, help="random networks of each seed")
+    parser.add_argument("--budget", type=float, help="CPU seconds of NARS; as FBNetV1's of the same seed if not given")
+    parser.add_argument("--only-table", action="store_true", help="write the table of what is known")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    file = arguments.folder / "results.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def write(line: dict) -> None:
+        lines.append(line)
+        print(line, flush=True)
+        with file.open("a") as opened:
+            opened.write(json.dumps(line) + "\n")
+
+    if not arguments.only_table:
+        make_small(arguments)
+        for seed in range(arguments.seeds):
+            run_seed(arguments, seed, write, {(line["seed"], line["method"]) for line in lines})
+    write_found(__file__, table(lines))
+
+
+if __name__ == "__main__":
+    main()
