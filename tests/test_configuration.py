@@ -440,6 +440,15 @@ def test_the_middle_recipe_names_only_what_it_changes():
     assert load_candidate("timm:resnet18", values).recipe == Recipe.from_dict(values).to_dict()
 
 
+@pytest.mark.parametrize("option", ["fbnetv1", "fbnetv1_paper", "fbnetv2", "fbnetv2_paper"])
+def test_a_supernet_s_networks_are_trained_by_the_middle_recipe(option):
+    middle = yaml.safe_load((CONF / "recipe/middle.yaml").read_text())
+    method = settings_of("search", f"method={option}").method
+    assert method.recipe == Recipe(**middle)
+    if option in ("fbnetv1", "fbnetv2"):  # whose other keys are the defaults of their classes
+        assert method == type(method)(name=option, recipe=method.recipe)
+
+
 def test_a_candidate_may_name_its_recipe(tmp_path):
     file = tmp_path / "mine.yaml"
     values = load_candidate("fbnetv3_a").to_dict()

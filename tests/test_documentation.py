@@ -199,6 +199,8 @@ def test_documented_commands_run(places, kept_workers):
             given = {override.partition("=")[0] for override in overrides}
             overrides = [placed(override, places | made) for override in overrides]
             tiny = dict(TINY[script])
+            if any(override.startswith("method=fbnet") for override in overrides):
+                tiny |= {"method.epochs": "1", "method.theta.after": "0", "method.samples": "1"}
             if "experiment=imagenet200" in overrides:
                 tiny |= {"data.num_classes": "3", "data.val_images": "6", "executor": "local", "trainer": "default"}
             overrides += [placed(f"{key}={value}", places) for key, value in tiny.items() if key not in given]

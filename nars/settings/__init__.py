@@ -20,10 +20,9 @@ from nars.settings.methods import (
     DifferentiableSettings,
     Fbnetv1Settings,
     Fbnetv2Settings,
+    LossSettings,
     MethodSettings,
     NarsMethodSettings,
-    PaperLossSettings,
-    TargetLossSettings,
     TemperatureSettings,
 )
 from nars.settings.scripts import (

@@ -37,24 +37,16 @@ class TemperatureSettings(Settings):
     decay: Annotated[float, Field(ge=0)] = 0.29
 
 
-class TargetLossSettings(Settings):
-    """cross-entropy + `weight` * |cost / limit - 1| (ours): ends at the limit. Of several upper limits the one counts
-    that the expected costs come nearest to or exceed most."""
+class LossSettings(Settings):
+    """What theta makes small. `target` (ours): cross-entropy + `weight` * |cost / limit - 1|, which ends at the limit;
+    of several upper limits the one counts that costs come nearest to or exceed most. `paper`: cross-entropy * `alpha`
+    * log(cost)^`beta`, a trade-off that knows no limit; latency counts in microseconds, other costs in their own unit.
+    """
 
-    name: Literal["target"]
+    name: Literal["target", "paper"] = "target"
     weight: PositiveFloat = 1.0
-
-
-class PaperLossSettings(Settings):
-    """cross-entropy * `alpha` * log(cost)^`beta` (paper): a trade-off that knows no limit. Latency counts in
-    microseconds, other costs in their own unit."""
-
-    name: Literal["paper"]
     alpha: PositiveFloat = 0.2
     beta: PositiveFloat = 0.6
-
-
-LossSettings = Annotated[TargetLossSettings | PaperLossSettings, Field(discriminator="name")]
 
 
 class DifferentiableSettings(Settings):
@@ -72,7 +64,7 @@ class DifferentiableSettings(Settings):
     weights: WeightStepSettings = WeightStepSettings()
     theta: ThetaStepSettings = ThetaStepSettings()
     temperature: TemperatureSettings = TemperatureSettings()
-    loss: LossSettings = TargetLossSettings(name="target")
+    loss: LossSettings = LossSettings()
     paths: Literal["all", "sampled"] = "all"
     samples: NonNegativeInt = 15
 

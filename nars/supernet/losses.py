@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nars.settings import PaperLossSettings, TargetLossSettings
+from nars.settings import LossSettings
 
 MICROSECONDS = 1000.0  # in a millisecond
 
@@ -30,7 +30,7 @@ def target_loss(
 class Objective:
     """The loss of theta: `settings`, the limits float64 (k,) of the costs `names`, and which cost loss=paper counts."""
 
-    settings: TargetLossSettings | PaperLossSettings
+    settings: LossSettings
     names: tuple[str, ...]
     low: torch.Tensor
     high: torch.Tensor
