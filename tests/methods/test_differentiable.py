@@ -26,7 +26,7 @@ from nars.spaces.architecture import ArchitectureSpace
 from nars.supernet.mixed import MixedSupernet
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["method.epochs=3", "method.theta.after=1", "method.batch_size=8", "method.samples=4", "confirm.pairs=0"]
+QUICK = ["method.epochs=2", "method.theta.after=1", "method.batch_size=8", "method.samples=2", "confirm.pairs=0"]
 TINY = ["method=fbnetv1", "search_space=fbnet_digits", "constraint=none", "protocol.image_scale=1.0", *QUICK]
 
 
@@ -95,9 +95,9 @@ def test_it_answers_inside_the_limit_and_another_call_reads_what_is_there(settin
     recipes = {str(problem.space.candidate(point).recipe) for point in answer.points}
     assert recipes == {str(settings.method.recipe.to_dict())}
     section = answer.findings["supernet"]
-    assert [len(told["supernet"]["epochs"]) for told in watch.told] == [1, 2, 3]
-    assert len(section["epochs"]) == section["asked_epochs"] == 3
-    assert plan.steps == sum((2, 4, 4))  # 18 images each: two batches of 8 for weights, and for theta from then on
+    assert [len(told["supernet"]["epochs"]) for told in watch.told] == [1, 2]
+    assert len(section["epochs"]) == section["asked_epochs"] == 2
+    assert plan.steps == sum((2, 4))  # 18 images each: two batches of 8 for weights, and for theta from then on
     assert section["choices"]["stage1/block1/kind"][0] == "k3_e1"
     for rows in section["probabilities"].values():
         np.testing.assert_allclose(np.array(rows).sum(axis=1), 1, atol=1e-4)
@@ -108,9 +108,6 @@ def test_it_answers_inside_the_limit_and_another_call_reads_what_is_there(settin
     assert again.accuracies.tolist() == answer.accuracies.tolist()
     assert again.findings["work"]["training_seconds"] == 0
     assert next(tmp_path.rglob("*.pt")).stat().st_mtime_ns == written
-    other = settings.model_copy(update={"method": settings.method.model_copy(update={"samples": 0})})
-    assert method_of(other).answer().points.tolist() in [[p] for p in answer.points.tolist()]
-    assert len(list(tmp_path.rglob("*.pt"))) == 1
 
 
 def checked(method: Fbnetv1Method) -> None:
