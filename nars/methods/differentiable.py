@@ -255,7 +255,8 @@ class DifferentiableMethod(BaseMethod, ABC):
         history = History(rounds=(), early_stop=EarlyStop(epoch=self.settings.protocol.epochs))
         work = {"trained": 0, "reused": 0, "training_seconds": round(seconds, 1)}
         found = findings_of(history, work=work)
-        return found | {"supernet": supernet_section(course, self.own, self.problem.space.architecture)}
+        space, images = self.problem.space.architecture, self.problem.data.fingerprint
+        return found | {"supernet": supernet_section(course, self.own, space, images=images)}
 
     def _confirmed(self, answer: Answer, trainer: CandidateTrainer, evaluate) -> Answer:
         """The best few are trained; how long the supernet took counts as training."""

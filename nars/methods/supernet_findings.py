@@ -5,7 +5,9 @@ from nars.spaces.architecture import ArchitectureSpace
 from nars.supernet.loop import Course
 
 
-def supernet_section(course: Course, settings: DifferentiableSettings, space: ArchitectureSpace) -> dict:
+def supernet_section(
+    course: Course, settings: DifferentiableSettings, space: ArchitectureSpace, *, images: str
+) -> dict:
     """`nars.study.summary.SupernetSummary` as containers."""
     names = [dimension.name for dimension in space.dimensions]
     measured = [
@@ -14,6 +16,7 @@ def supernet_section(course: Course, settings: DifferentiableSettings, space: Ar
     ]
     measured = [{key: value for key, value in epoch.items() if key != "probabilities"} for epoch in measured]
     return {
+        "images": images,
         "asked_epochs": settings.epochs,
         "seconds": round(course.seconds, 1),
         "cost_names": list(course.epochs[-1].expected),

@@ -139,6 +139,8 @@ def _same_images(run: Run, settings: DataSettings) -> bool:
     images = open_data(settings, split_file=run.study / SPLIT).fingerprint
     ledger = Ledger(run.study / LEDGER)
     records = [ledger.get(c.key) for r in run.summary.rounds for c in r.candidates]
+    if run.summary.supernet is not None and run.summary.supernet.images != images:
+        return False
     return all(record.training["data"] == images for record in records if record is not None)
 
 

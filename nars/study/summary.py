@@ -148,9 +148,10 @@ class SupernetEpoch(Summary):
 
 
 class SupernetSummary(Summary):
-    """The search inside a supernet: `epochs` of `asked_epochs` that took `seconds`; the `choices` of every dimension
-    and, after each epoch, their `probabilities`."""
+    """The search inside a supernet: `epochs` of `asked_epochs` that took `seconds` on `images` (their fingerprint); the
+    `choices` of every dimension and, after each epoch, their `probabilities`."""
 
+    images: str
     asked_epochs: int
     seconds: float
     cost_names: tuple[str, ...]

@@ -75,11 +75,15 @@ def accuracies_inside(supernet: Supernet, work: Work, points: Iterable[np.ndarra
     calibration, images = work.loaders(augmentation="none", batch_size=batch)
     normalise = work.data.normalise().to(work.device)
     found = []
+    supernet.to(work.device)
     for point in points:
         mixture = {name: m.to(work.device) for name, m in one_hot(supernet.space, point).items()}
         with torch.no_grad(), work.autocast():
             _recalibrate(supernet, work, mixture, calibration, normalise)
             found.append(_accuracy(supernet, work, mixture, images, normalise))
+    if work.device.type == "cuda":  # whose memory the networks found are trained in next
+        supernet.to("cpu")
+        torch.cuda.empty_cache()
     return np.array(found, dtype=np.float64)
 
 

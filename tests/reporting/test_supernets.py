@@ -5,17 +5,19 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from PIL import Image
 
 from nars.configuration import settings_from
 from nars.costs.statistics import costs
+from nars.data import open_data
 from nars.reporting.facts.sections import sections_of
 from nars.reporting.facts.status import status_line
 from nars.reporting.facts.trust import trust_sentences
 from nars.reporting.page.figures.of_section import figures_of
 from nars.reporting.page.report import html_of
-from nars.settings import SearchSettings
+from nars.settings import FolderSettings, SearchSettings
 from nars.spaces.architecture import ArchitectureSpace
-from nars.study.answers import answer_folder, write_answer, write_unfinished
+from nars.study.answers import answer_folder, known_answer, write_answer, write_unfinished
 from nars.study.folder import read_study
 from nars.study.summary import nothing_found, summary_of
 from tests.reporting.conftest import CONF
@@ -31,7 +33,7 @@ def settings(tmp_path) -> SearchSettings:
     return settings_from(config, SearchSettings)
 
 
-def section_of(space: ArchitectureSpace, done: int) -> dict:
+def section_of(space: ArchitectureSpace, done: int, images: str) -> dict:
     """What a supernet would have written whose theta is decided for the second choice of every dimension."""
     epochs = [
         {
@@ -48,13 +50,19 @@ def section_of(space: ArchitectureSpace, done: int) -> dict:
     ]
     rows = {d.name: [np.linspace(0, 1, len(d.choices)).tolist()] * done for d in space.dimensions}
     choices = {d.name: list(d.choices) for d in space.dimensions}
-    shared = {"asked_epochs": 14, "seconds": 90.0, "cost_names": ["macs", "params"], "choices": choices}
+    shared = {
+        "images": images,
+        "asked_epochs": 14,
+        "seconds": 90.0,
+        "cost_names": ["macs", "params"],
+        "choices": choices,
+    }
     return {**shared, "epochs": epochs, "probabilities": rows}
 
 
-def summary(settings: SearchSettings, space: ArchitectureSpace, done: int):
+def summary(settings: SearchSettings, space: ArchitectureSpace, done: int, images: str = "digits"):
     work = {"trained": 0, "reused": 0, "failed": 0, "diverged": 0, "training_seconds": 90.0}
-    found = nothing_found(3) | {"work": work, "supernet": section_of(space, done)}
+    found = nothing_found(3) | {"work": work, "supernet": section_of(space, done, images)}
     given = {"constraint": "macs <= 2M", "settings": settings.model_dump(mode="json"), "started": datetime.now(UTC)}
     return summary_of(found, **given)
 
@@ -71,18 +79,37 @@ def test_a_search_that_goes_on_says_how_many_epochs_are_done(settings):
     assert "rounds done" not in page
 
 
-def test_a_finished_search_shows_theta_its_costs_and_how_decided_it_is(settings):
-    space = ArchitectureSpace(settings.search_space)
-    folder, point = answer_folder(settings), np.zeros(len(space), dtype=np.int16)
+def smallest(settings: SearchSettings, space: ArchitectureSpace) -> dict:
+    """An answer."""
+    point = np.zeros(len(space), dtype=np.int16)
     macs, params = costs(space, point[None], ("macs", "params"))[0]
-    answer = {
+    return {
         "architecture": space.decode(point),
         "recipe": settings.method.recipe.to_dict(),
         "predicted_accuracy": 0.9,
         "predicted_std": 0.01,
         "costs": {"macs": float(macs), "params": float(params)},
     }
-    run = write_answer(folder, [answer], summary(settings, space, 3))
+
+
+def test_an_answer_of_other_images_is_not_known(settings, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (8, 8), (40 * i, 0, 0)).save(tmp_path / "photos" / name / f"{i}{name}.png")
+    data = FolderSettings(name="folder", root=str(tmp_path / "photos"))
+    settings, space = settings.model_copy(update={"data": data}), ArchitectureSpace(settings.search_space)
+    pair, images = smallest(settings, space), open_data(data).fingerprint
+    write_answer(answer_folder(settings), [pair], summary(settings, space, 3, images))
+    assert known_answer(settings) is not None
+    (tmp_path / "photos" / "a" / "0a.png").unlink()
+    assert known_answer(settings) is None
+
+
+def test_a_finished_search_shows_theta_its_costs_and_how_decided_it_is(settings):
+    space = ArchitectureSpace(settings.search_space)
+    folder = answer_folder(settings)
+    run = write_answer(folder, [smallest(settings, space)], summary(settings, space, 3))
     words = " ".join(trust_sentences(run))
     assert "The supernet took 90 s for 3 epochs. Theta is 90% decided: its most probable network has 2M MACs" in words
     assert "those that it draws have 2.2M MACs on average" in words
