@@ -5,13 +5,16 @@ import numpy as np
 
 from nars.methods.differentiable import DifferentiableMethod
 from nars.spaces.architecture import ArchitectureSpace
+from nars.supernet.choices import without_idle_choices
 from nars.supernet.contract import MixtureCosts
 from nars.supernet.effective import EffectiveCosts
+from nars.supernet.loop import Course
 from nars.supernet.masked import MaskedSupernet, check_space
 
 
 class Fbnetv2Method(DifferentiableMethod):
-    """See `DifferentiableMethod`."""
+    """See `DifferentiableMethod`. Resolutions whose images `protocol.image_scale` makes equally large are
+    told apart by their costs."""
 
     def check_space(self, space: ArchitectureSpace) -> None:
         """See `DifferentiableMethod`."""
@@ -35,3 +38,11 @@ class Fbnetv2Method(DifferentiableMethod):
             points[:, column] = np.arange(len(points))
         scale = self.settings.protocol.image_scale
         return [space.architecture(point).image_side(scale) for point in points]
+
+    def _points(self, course: Course) -> np.ndarray:
+        points = super()._points(course)
+        space = self.problem.space.architecture
+        architectures, recipes = self.problem.space.split(points)
+        architectures = without_idle_choices(space, check_space(space), architectures)
+        points = np.concatenate([architectures, recipes], axis=1)
+        return points[np.sort(np.unique(points, axis=0, return_index=True)[1])]

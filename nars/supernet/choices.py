@@ -11,6 +11,7 @@ from nars.spaces.architecture import Architecture, ArchitectureSpace
 from nars.spaces.blocks import BlockStage
 
 KEYS = ("width", "kernel", "expansion", "groups", "se", "activation", "skip")
+IDLE = ("kernel", "expansion", "groups", "se")  # what means nothing for a skip
 Mixture = Mapping[str, torch.Tensor]  # dimension -> weights (choices,) that add up to 1
 
 
@@ -108,3 +109,23 @@ def joint(first: Choice, second: Choice, mixture: Mixture, like: torch.Tensor) -
     if first.dimension is not None and first.dimension == second.dimension:
         return torch.diag(weights)
     return torch.outer(weights, second.weights(mixture, like))
+
+
+def without_idle_choices(space: ArchitectureSpace, choices: SpaceChoices, points: np.ndarray) -> np.ndarray:
+    """The points (n, d) with the first choice wherever a block is a skip, for which its kernel, expansion, groups and
+    squeeze-and-excite mean nothing: the same networks, and equal points where networks are equal so far."""
+    points = points.copy()
+    deciding: dict[str, list[np.ndarray]] = {}  # dimension -> for each of its blocks, whether it is a skip
+    for block in choices.blocks:
+        skip = np.array(block.skip.values)[_column(space, block.skip.dimension, points)]
+        for key in IDLE:
+            name = getattr(block, key).dimension
+            if name is not None and name != block.skip.dimension:
+                deciding.setdefault(name, []).append(np.broadcast_to(skip, len(points)))
+    for name, skips in deciding.items():
+        points[np.all(skips, axis=0), space.position(name)] = 0
+    return points
+
+
+def _column(space: ArchitectureSpace, dimension: str | None, points: np.ndarray) -> np.ndarray:
+    return np.zeros(len(points), dtype=np.intp) if dimension is None else points[:, space.position(dimension)]

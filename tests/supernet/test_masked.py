@@ -17,9 +17,10 @@ from nars.methods.supernet_plan import bytes_of_image
 from nars.networks.build import build_network
 from nars.settings import ArchitectureSpaceSettings, parse
 from nars.spaces.architecture import ArchitectureSpace
+from nars.supernet.choices import without_idle_choices
 from nars.supernet.contract import one_hot
 from nars.supernet.loop import train_supernet
-from nars.supernet.masked import MaskedSupernet
+from nars.supernet.masked import MaskedSupernet, check_space
 from nars.supernet.masks import ChannelMask
 from nars.supernet.resolution import Grid
 from nars.supernet.slicing import sliced
@@ -222,3 +223,30 @@ def test_a_stopped_search_goes_on_to_the_same_bits(undecided, work_on, tmp_path,
     state = whole.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in resumed.state_dict().items())
     assert any(theta.abs().sum() > 0 for theta in whole.theta.values())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_means_nothing_for_a_skip_makes_no_other_network(random_masked_space, seed):
+    """A choice that changes the network changes the point, and only such a choice does."""
+    space, idle = random_masked_space(seed), 0
+    for point in space.sample(6, seed):
+        others = np.tile(point, (len(space), 1))
+        others[range(len(space)), range(len(space))] = (point + 1) % space.sizes
+        first, *fewer = without_idle_choices(space, check_space(space), np.stack([point, *others]))
+        meanings = [_meaning(space.architecture(p)) for p in (point, first, *others, *fewer)]
+        assert meanings[0] == meanings[1]
+        for i, changed in enumerate(fewer, start=2):
+            assert (meanings[i] == meanings[0]) == np.array_equal(changed, first)
+            assert meanings[i] == meanings[i + len(space)]
+            idle += meanings[i] == meanings[0]
+    assert idle
+
+
+def _meaning(architecture) -> str:
+    """All that a network is built from."""
+    blocks = [
+        (block.width, block.activation) if block.skip else tuple(block.model_dump().values())
+        for stage in architecture.stages
+        for block in stage.blocks
+    ]
+    return str((architecture.resolution, architecture.stem_width, blocks))
