@@ -116,9 +116,9 @@ def _groups(study: Study) -> list[list[Run]]:
 def _shared(summary: SearchSummary) -> str:
     """A key of the rounds, of what shows the predictor (what it said before trainings, what it listens to), and of the
     cost axis."""
-    without_costs = {"candidates": {"__all__": {"costs"}}}  # other limits may price other costs
+    left_out = {"agreement": True, "candidates": {"__all__": {"costs"}}}  # follows from the rest; are priced as limited
     content = {
-        "rounds": [r.model_dump(mode="json", exclude=without_costs) for r in summary.rounds],
+        "rounds": [r.model_dump(mode="json", exclude=left_out) for r in summary.rounds],
         "classes": summary.settings["constraint"].get("num_classes"),  # that costs count
         "epoch": summary.early_stop.epoch,
     }
