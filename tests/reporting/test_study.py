@@ -90,6 +90,7 @@ def test_an_answer_is_known_by_all_that_decides_it_and_nothing_else(tiny_maker):
         "executor",
         "logger",
         "method",  # there is one
+        "latency",  # needs a table: tests/test_latency_of_searches.py
         "reference",  # decides something only where pairs are confirmed: tests/methods/test_reference.py
     }
     for changed in changes:

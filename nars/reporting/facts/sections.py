@@ -120,6 +120,7 @@ def _shared(summary: SearchSummary) -> str:
     content = {
         "rounds": [r.model_dump(mode="json", exclude=left_out) for r in summary.rounds],
         "classes": summary.settings["constraint"].get("num_classes"),  # that costs count
+        "latency": summary.settings.get("latency"),
         "epoch": summary.early_stop.epoch,
     }
     if not summary.rounds:
