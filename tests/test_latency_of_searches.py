@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from nars.candidates import load_architecture
+from nars.commands.evaluate import costs_line, pricing_of
 from nars.configuration import settings_from
 from nars.costs.statistics import costs
 from nars.errors import UserError
 from nars.latency.table import LINES, append_measurement, read_table
+from nars.networks.architectures import architecture_of, costs_of
 from nars.problem import Problem
-from nars.settings import SearchSettings
+from nars.settings import SearchSettings, TrainSettings
 from nars.study.answers import answer_folder
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -97,6 +100,38 @@ def test_an_answer_belongs_to_the_entries_that_it_was_asked_of(asked, table, tmp
     append_measurement(moved, shape, ms / 2)
     assert answer_folder(asked(f"latency.table={moved}", limit)) != answer
     assert answer_folder(asked(limit)).name != answer.name
+
+
+def test_data_of_other_classes_is_served_in_proportion(asked, table):
+    """Of the classifier alone: 1,000 classes were measured."""
+    ten = Problem.of(asked(f"latency.table={table}", "constraint.num_classes=10"))
+    thousand = Problem.of(asked(f"latency.table={table}"))
+    points = ten.space.sample(20, 0)
+    [classifier] = [ms for shape, ms in read_table(table).entries.items() if shape.kind == "classifier"]
+    less = thousand.price(points)[:, 2] - ten.price(points)[:, 2]
+    assert less == pytest.approx(0.99 * classifier, abs=1e-4)
+
+
+@pytest.mark.parametrize("given", [["candidate=fbnet_a"], ["candidate=timm:resnet18", "recipe=middle"]])
+def test_a_network_whose_blocks_the_table_lacks_is_named(table, given):
+    """`train.py` prices what it trains."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        settings = settings_from(compose("train", overrides=[*given, f"latency.table={table}"]), TrainSettings)
+    architecture = architecture_of(load_architecture(settings.candidate))
+    words = "a network of timm's" if "timm" in settings.candidate else "measure_latency.py candidate=fbnet_a"
+    with pytest.raises(UserError, match=words):
+        pricing_of(settings, architecture, 10)
+
+
+def test_a_network_of_the_space_has_its_latency_in_its_card(asked, table):
+    problem = Problem.of(asked(f"latency.table={table}", "constraint.num_classes=10"))
+    point = problem.space.sample(1, 3)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        settings = settings_from(compose("train", overrides=[f"latency.table={table}"]), TrainSettings)
+    architecture = architecture_of(problem.space.candidate(point[0]).architecture)
+    found = costs_of(architecture, pricing_of(settings, architecture, 10))
+    assert found["latency_ms"] == problem.price(point)[0, 2]
+    assert f"{found['latency_ms']:.4g} ms latency" in costs_line(found, 32, 10)
 
 
 def test_a_folder_without_a_table(asked, tmp_path):

@@ -92,13 +92,13 @@ class TorchBackend:
     def __init__(self, settings: MeasureSettings):
         clock = _clock(settings)
         self.device = _device(settings, version=torch.__version__.partition("+")[0], clock=clock)
-        self._timer, self._cuda = _timer(clock), settings.device == "cuda"
+        self.timer, self._cuda = _timer(clock), settings.device == "cuda"
 
     def prepare(self, module: nn.Module, example: torch.Tensor) -> Run:
         """See `Backend`."""
         if self._cuda:
             return partial(_seconds_on_gpu, module.cuda(), example.cuda())
-        return partial(_seconds, lambda: module(example), self._timer)
+        return partial(_seconds, lambda: module(example), self.timer)
 
 
 def _seconds(run: Callable[[], object], timer: Callable[[], float]) -> float:
@@ -131,7 +131,7 @@ class OnnxRuntimeBackend:
             )
         clock = _clock(settings)
         self.device = _device(settings, version=onnxruntime.__version__, clock=clock)
-        self._timer, self._provider, self._onnxruntime = _timer(clock), provider, onnxruntime
+        self.timer, self._provider, self._onnxruntime = _timer(clock), provider, onnxruntime
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = settings.threads
         self._options.inter_op_num_threads = 1
@@ -150,7 +150,7 @@ class OnnxRuntimeBackend:
         run = partial(session.run_with_iobinding, binding)
         if kind == "cuda":
             run = partial(_synchronised, run, binding)
-        return partial(_seconds, run, self._timer)
+        return partial(_seconds, run, self.timer)
 
 
 def _synchronised(run: Callable[[], object], binding) -> None:

@@ -1,5 +1,6 @@
 """From a table's folder to the latency of what is asked for."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def open_latency(settings: LatencySettings, shapes: Sequence[Shape], *, of: Sequ
     """The latency of these blocks; those that are missing are predicted, or a UserError says how many they are, with
     the command that measures the blocks `of` what was asked for (words for `measure_latency.py`)."""
     known = read_table(Path(settings.table))
-    entries = known.entries
+    entries = _with_classifiers(known.entries, shapes)
     missing = [shape for shape in shapes if shape not in entries]
     asked, error = {shape: entries[shape] for shape in shapes if shape in entries}, None
     if missing and settings.missing == "error":
@@ -75,6 +76,19 @@ def open_latency(settings: LatencySettings, shapes: Sequence[Shape], *, of: Sequ
     )
 
 
+def _with_classifiers(entries: dict[Shape, float], shapes: Sequence[Shape]) -> dict[Shape, float]:
+    """The entries with classifiers of other numbers of classes than were measured, in proportion to the nearest one: a
+    table serves data of any classes, and a classifier is a small part of a network."""
+    measured = [shape for shape in entries if shape.kind == "classifier"]
+    found = dict(entries)
+    for shape in shapes:
+        alike = [other for other in measured if other.c_in == shape.c_in]
+        if shape.kind == "classifier" and alike and shape not in entries:
+            nearest = min(alike, key=lambda other: abs(math.log(other.c_out / shape.c_out)))
+            found[shape] = entries[nearest] * shape.c_out / nearest.c_out
+    return found
+
+
 def _missing(known: TableFile, missing: Sequence[Shape], asked: int, of: Sequence[str]) -> str:
     measure = command("measure_latency.py", *of, override("table", known.folder))
     return (
@@ -83,17 +97,18 @@ def _missing(known: TableFile, missing: Sequence[Shape], asked: int, of: Sequenc
     )
 
 
-def answer_key(settings: LatencySettings, space: ArchitectureSpaceSettings, num_classes: int | None) -> str:
-    """Stands for all of a table that decides an answer: what it holds of the space, so that a table which gains entries
-    gives the same; `num_classes` None: with classifiers of any number of classes. Where entries are predicted, all of
-    it decides."""
+def answer_key(settings: LatencySettings, space: ArchitectureSpaceSettings) -> str:
+    """Stands for all of a table that decides an answer: what it holds of the space, with classifiers of any number of
+    classes, so that a table which gains other entries gives the same. Where entries are predicted, all of it
+    decides."""
     known = read_table(Path(settings.table))
     entries = known.entries
     if settings.missing == "error":
-        shapes = set(shapes_of_space(ArchitectureSpace(space), num_classes or 1))
-        widths = {shape.c_in for shape in shapes if shape.kind == "classifier"}
-        if num_classes is None:
-            shapes |= {shape for shape in entries if shape.kind == "classifier" and shape.c_in in widths}
-        entries = {shape: ms for shape, ms in entries.items() if shape in shapes}
+        shapes = set(shapes_of_space(ArchitectureSpace(space), num_classes=1))
+        entries = {
+            shape: ms
+            for shape, ms in entries.items()
+            if (shape._replace(c_out=1) if shape.kind == "classifier" else shape) in shapes
+        }
     table = LatencyTable(entries, base=known.file.base, scale=known.file.scale)
     return content_key([table.digest, settings.missing])

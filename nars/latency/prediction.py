@@ -33,14 +33,15 @@ class BlockPredictor:
         work = _work(shapes)
         self._weights, _ = nnls(work / ms[:, None], np.ones(len(ms)), maxiter=100 * work.shape[1])
         self._trees = HistGradientBoostingRegressor(**TREES, random_state=0)
-        self._trees.fit(_features(shapes), np.log(ms / self._roofline(work)))
+        self._trees.fit(_features(shapes), np.log(ms / self.roofline(shapes)))
 
     def __call__(self, shapes: Sequence[Shape]) -> np.ndarray:
         """Milliseconds (n,), all positive."""
-        return self._roofline(_work(shapes)) * np.exp(self._trees.predict(_features(shapes)))
+        return self.roofline(shapes) * np.exp(self._trees.predict(_features(shapes)))
 
-    def _roofline(self, work: np.ndarray) -> np.ndarray:
-        return np.maximum(work @ self._weights, 1e-6)
+    def roofline(self, shapes: Sequence[Shape]) -> np.ndarray:
+        """What the work alone takes, in milliseconds (n,)."""
+        return np.maximum(_work(shapes) @ self._weights, 1e-6)
 
 
 def held_out_error(shapes: Sequence[Shape], ms: Sequence[float]) -> float:

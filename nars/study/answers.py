@@ -100,7 +100,7 @@ def answer_folder(settings: SearchSettings) -> Path:
     if settings.records is not None:
         content["records"] = digest(ledger_file(settings.records))
     if settings.latency.table is not None:
-        content["latency"] = answer_key(settings.latency, settings.search_space, settings.constraint.num_classes)
+        content["latency"] = answer_key(settings.latency, settings.search_space)
     label = Constraint.of(settings.constraint).label
     words = label.replace(" ", "").replace(",", "_").replace("<=", "-max-").replace(">=", "-min-")
     return Path(settings.runs_dir) / settings.study / "answers" / f"{words}-{content_key(content)[:6]}"
