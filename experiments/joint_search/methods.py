@@ -22,22 +22,37 @@ RANDOM_PARTS = 10  # random recipes of which architecture-only search keeps the 
 
 
 def nars(
-    problem: Problem, budget: int, seed: int, *, only=None, choose="expected_improvement", batch=BATCH, **predictor
+    problem: Problem,
+    budget: int,
+    seed: int,
+    *,
+    only=None,
+    choose="expected_improvement",
+    first=None,
+    batch=BATCH,
+    **predictor,
 ) -> np.ndarray:
-    """The project's search; `only` the architecture or the recipe, beside a fixed other part.
+    """The project's search, with the settings `first_batch` and `batch`; `only` the architecture or the recipe, beside
+    a fixed other part.
 
     That part is the best of `RANDOM_PARTS` random ones, tried with one choice of the searched part; they count.
     """
     before = _tried(problem, only, seed) if only else np.empty(0, dtype=int)
     best = before[problem.accuracies[before].argmax()] if only else None
     pool = _pool(problem, seed, rows=_alike(problem, only, best) if only else None)
-    settings = NarsSettings(
-        name="nars", batch=batch, rounds=-(-(budget - len(before)) // batch), cost_bins=1, choose=choose
-    )
+    rounds = 1 - (-(budget - len(before) - (first or batch)) // batch)
+    settings = NarsSettings(name="nars", first_batch=first, batch=batch, rounds=rounds, cost_bins=1, choose=choose)
     scorer = _predictor(problem, settings_of("default", **predictor), seed)
     strategy = Nars(settings, problem.space, pool, scorer, seed=seed)
     history = run_rounds(
-        problem.space, strategy, problem.evaluate, scorer, settings, epochs=1, on_round=lambda done, history: None
+        problem.space,
+        strategy,
+        problem.evaluate,
+        scorer,
+        settings,
+        epochs=1,
+        noise_level=0.0,
+        on_round=lambda done, history: None,
     )
     rows = np.concatenate([before, problem.rows(history.chosen()[0])])
     return rows[np.sort(np.unique(rows, return_index=True)[1])][:budget]

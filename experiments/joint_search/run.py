@@ -9,13 +9,13 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from experiments.hpo_tables import FCNET, MLP_INPUTS, load
 from experiments.joint_search import front
 from experiments.joint_search.methods import ABLATIONS, METHODS, SMALL_BATCHES
 from experiments.joint_search.problem import Problem
 from experiments.tables import markdown_table, write_found
+from experiments.threads import use_one_thread
 
 BUDGET = 240
 SHOWN = (24, 48, 96, 144, 240)
@@ -35,7 +35,7 @@ def open_problem(name: str) -> Problem:
 
 def measure(problem_name: str, method: str, seed: int) -> dict:
     """Regret of the best of the first 1 ... `BUDGET` trained candidates, and seconds."""
-    torch.set_num_threads(1)
+    use_one_thread()
     problem = open_problem(problem_name)
     start = time.process_time()
     rows = (METHODS | ABLATIONS | SMALL_BATCHES)[method](problem, BUDGET, seed)

@@ -1,6 +1,9 @@
 """Bins of costs, and the best points of each."""
 
 import numpy as np
+from scipy.stats.qmc import discrepancy
+
+SETS = 512  # random batches of which the most even one is taken
 
 
 def cost_bins(costs: np.ndarray, m: int) -> np.ndarray:
@@ -38,3 +41,18 @@ def first_batch(costs: np.ndarray, n: int) -> np.ndarray:
     """
     order = -np.arange(len(costs), dtype=float)
     return best_per_bin(order, cost_bins(costs, n), n, np.zeros(len(costs), dtype=bool))
+
+
+def spread_batch(points: np.ndarray, sizes: np.ndarray, costs: np.ndarray, n: int, *, seed: int) -> np.ndarray:
+    """Rows (n,) of a pool of points (m, d), with `sizes` (d,) choices each and costs (m,), that fill the space and the
+    costs evenly: one in each of n parts of the pool, of equal size, from the cheapest to the dearest. All if m <= n.
+
+    Of `SETS` random batches the one of least centred discrepancy over all dimensions and the rank of the cost (ours).
+    """
+    if len(points) <= n:
+        return np.arange(len(points))
+    ranks = np.argsort(np.argsort(costs, kind="stable"))
+    unit = np.column_stack([(points + 0.5) / sizes, (ranks + 0.5) / len(points)])
+    rng = np.random.default_rng(seed)
+    parts = [rng.choice(np.flatnonzero(ranks * n // len(points) == part), SETS) for part in range(n)]
+    return min(np.column_stack(parts), key=lambda rows: discrepancy(unit[rows]))

@@ -31,15 +31,21 @@ def correlation_by_epoch(curves: np.ndarray) -> list[float | None]:
 @dataclass(frozen=True, kw_only=True)
 class EarlyStop:
     """The `epoch` after which trainings stop, the rank correlation with the end after each epoch, and, where trainings
-    run to the end, `why_not`."""
+    run to the end, `why_not`. `round` is the one whose candidates said so."""
 
     epoch: int
     correlations: tuple[float | None, ...] = ()
     why_not: str | None = None
+    round: int = 1
+
+    @property
+    def decided(self) -> bool:
+        """Whether enough candidates have said where, or that trainings run to the end."""
+        return bool(self.correlations)
 
 
 def early_stop(curves: np.ndarray, threshold: float, *, fewest: int, noise_level: float) -> EarlyStop:
-    """Where trainings may stop, by the accuracies (n, epochs) of round one after each epoch.
+    """Where trainings may stop, by the accuracies (n, epochs) of the first candidates after each epoch.
 
     The first epoch from which on the correlation stays at `threshold` or above, and half of the accuracies are above
     `noise_level`, which an untrained network hardly exceeds. The paper (recalled) takes the first epoch that reaches

@@ -4,7 +4,7 @@ Training is a callable handed in, so this module knows neither networks nor imag
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -39,14 +39,14 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """All rounds, and where trainings after round one stop."""
+    """All rounds, and where later trainings stop."""
 
     rounds: tuple[Round, ...]
     early_stop: EarlyStop
 
     @property
     def epoch(self) -> int:
-        """The epoch whose accuracies the predictor learns: where trainings after round one stop."""
+        """The epoch whose accuracies the predictor learns: where later trainings stop."""
         return self.early_stop.epoch
 
     def chosen(self) -> tuple[np.ndarray, np.ndarray]:
@@ -64,16 +64,17 @@ class History:
 
     def held_out(self) -> tuple[np.ndarray, np.ndarray]:
         """(predicted, measured) of all candidates that were predicted before they were trained."""
-        pairs = [pair for r in self.rounds for pair in predicted_against_measured(r, self.epoch)]
+        pairs = [pair for r in self.rounds for pair in predicted_against_measured(r)]
         return np.array([p for p, _ in pairs]), np.array([m for _, m in pairs])
 
 
-def predicted_against_measured(r: Round, epoch: int) -> list[tuple[float, float]]:
-    """Pairs (predicted before training, measured after `epoch`) of a round's usable records."""
+def predicted_against_measured(r: Round) -> list[tuple[float, float]]:
+    """Pairs (predicted before training, measured after so many epochs as were asked for) of a round's usable records:
+    the predictor had learned accuracies of that age."""
     if r.predicted is None:
         return []
     return [
-        (float(predicted), record.accuracy_at(epoch))
+        (float(predicted), record.accuracy_at(r.epochs))
         for predicted, record in zip(r.predicted, r.records, strict=True)
         if record.status != "failed"
     ]
@@ -100,7 +101,7 @@ def run_rounds(
     history = History(rounds=(), early_stop=EarlyStop(epoch=epochs))
     points, accuracies = np.empty((0, len(space)), dtype=np.int16), np.empty(0)
     for number in range(1, settings.rounds + 1):
-        batch = strategy.choose(settings.batch, points, accuracies)
+        batch = strategy.choose(settings.size(number), points, accuracies)
         if len(batch) == 0:
             break
         title = f"round {number} of {settings.rounds}"
@@ -130,15 +131,17 @@ def _train(space: JointSpace, points: np.ndarray, evaluate: Evaluate, epochs: in
 
 
 def _extended(history: History, done: Round, settings: RoundsSettings, *, noise_level: float) -> History:
+    """With one more round, after which, if not before, enough candidates may say where trainings stop."""
     rounds = (*history.rounds, done)
-    if done.number > 1:
+    if history.early_stop.decided:
         return History(rounds=rounds, early_stop=history.early_stop)
-    curves = [r.accuracies[: done.epochs] for r in done.records if len(r.accuracies) >= done.epochs]
+    records = [record for r in rounds for record in r.records]
+    curves = [r.accuracies[: done.epochs] for r in records if len(r.accuracies) >= done.epochs]
     curves = np.array(curves).reshape(len(curves), done.epochs)
     stop = early_stop(
         curves, settings.early_stop_correlation, fewest=settings.early_stop_candidates, noise_level=noise_level
     )
-    return History(rounds=rounds, early_stop=stop)
+    return History(rounds=rounds, early_stop=replace(stop, round=done.number if stop.decided else 1))
 
 
 def rank_agreement(predicted: np.ndarray, measured: np.ndarray) -> dict:

@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from nars.search.acquisition import best_by_bin, improve_bins
-from nars.search.batch import best_of_each, best_per_bin, cost_bins, first_batch
+from nars.search.batch import best_of_each, best_per_bin, cost_bins, first_batch, spread_batch
 from nars.search.evolution import mutate
 from nars.search.pool import AxisCost, Feasible, Pool, new_points, topped_up
 from nars.search.reinforce import Reinforce
@@ -42,7 +42,7 @@ class Scorer(Protocol):
 class Nars:
     """From the pool by a predictor that is fitted to the points and accuracies which `choose` is given.
 
-    The first batch is spread over the costs.
+    The first batch is spread over the costs, and where `first_batch` is given, over all dimensions too.
     """
 
     def __init__(self, settings: NarsSettings, space: Space, pool: Pool, predictor: Scorer, *, seed: int):
@@ -50,12 +50,13 @@ class Nars:
         self.pool = pool
         self.predictor = predictor
         self.seed = seed
+        self._sizes = space.sizes
         self._features = space.encode(pool.points)
 
     def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
         """See `Strategy`."""
         if not len(points):
-            return self.pool.points[first_batch(self.pool.costs, n)]
+            return self.pool.points[self._first(n)]
         free = self.pool.free(points)
         bins = cost_bins(self.pool.costs, min(n, self.settings.cost_bins or n))
         if self.settings.choose == "best_per_bin":
@@ -63,6 +64,11 @@ class Nars:
         else:
             rows = self._improving(n, bins, free, self._front(bins, points, accuracies))
         return self.pool.points[rows]
+
+    def _first(self, n: int) -> np.ndarray:
+        if self.settings.first_batch is None:
+            return first_batch(self.pool.costs, n)
+        return spread_batch(self.pool.points, self._sizes, self.pool.costs, n, seed=self.seed)
 
     def _improving(self, n: int, bins: np.ndarray, free: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Rows of the pool (<= n,) that promise to improve the known front (m,), among the best of each bin."""
@@ -133,7 +139,7 @@ def random_start(settings: StrategySettings) -> int:
         case "reinforce":
             return settings.update_every
         case "random":
-            return settings.rounds * settings.batch
+            return settings.candidates
     return 0
 
 

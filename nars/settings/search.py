@@ -107,8 +107,9 @@ class RoundsSettings(Settings):
 
     `cost_axis` is the cost over which candidates are spread and fronts drawn (macs: paper).
 
-    Trainings after round one stop where `early_stop_candidates` or more of it are ranked as at the end from then on,
-    with a correlation of at least `early_stop_correlation` (0.92: paper; the number of candidates: ours).
+    Round one trains `first_batch` candidates (null: a batch), each later one `batch`. Once `early_stop_candidates` or
+    more were trained to the end, trainings stop where these are ranked as at the end from then on, with a correlation
+    of at least `early_stop_correlation` (0.92: paper; the number of candidates: ours).
     """
 
     pool_size: PositiveInt = 20_000
@@ -116,9 +117,19 @@ class RoundsSettings(Settings):
     cost_axis: Literal[*LIMITED] = later(DEFAULT_AXIS)
     rounds: PositiveInt = 4
     batch: Annotated[int, Field(ge=2)] = 48
+    first_batch: Annotated[int, Field(ge=2)] | None = later(None)
     early_stop_correlation: Annotated[float, Field(gt=-1, le=1)] = 0.92
     early_stop_candidates: Annotated[int, Field(ge=2)] = 12
     answers: PositiveInt = 5
+
+    def size(self, number: int) -> int:
+        """How many candidates round `number`, from 1 on, trains."""
+        return self.first_batch or self.batch if number == 1 else self.batch
+
+    @property
+    def candidates(self) -> int:
+        """How many all rounds train."""
+        return sum(map(self.size, range(1, self.rounds + 1)))
 
 
 class NarsSettings(RoundsSettings):

@@ -47,8 +47,8 @@ class RoundSummary(Summary):
 
 
 class EarlyStop(Summary):
-    """The epoch after which trainings stop, round one's rank correlation with the end after each epoch, and, where
-    trainings run to the end, why."""
+    """The epoch after which trainings stop, the first candidates' rank correlation with the end after each epoch, and,
+    where trainings run to the end, why."""
 
     epoch: int
     correlation_by_epoch: tuple[float | None, ...]
@@ -301,7 +301,7 @@ def _round(r: Round, epoch: int) -> dict:
         }
         for i, record in enumerate(r.records)
     ]
-    pairs = predicted_against_measured(r, epoch)
+    pairs = predicted_against_measured(r)
     return {
         "round": r.number,
         "epochs": r.epochs,

@@ -2,8 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.stats.qmc import discrepancy
 
-from nars.search.batch import best_of_each, best_per_bin, cost_bins, first_batch
+from nars.search.batch import best_of_each, best_per_bin, cost_bins, first_batch, spread_batch
+from nars.search.pool import Pool
+from nars.search.strategies import Nars
+from nars.settings import NarsSettings
+from nars.spaces.dimension import Dimension
+from nars.spaces.space import Space
 
 SEEDS = range(40)
 
@@ -79,6 +85,33 @@ def test_the_first_batch_is_the_first_of_each_bin(seed):
     assert rows[: len(filled)].tolist() == [int(np.flatnonzero(bins == b)[0]) for b in filled]
     rest = np.setdiff1d(np.arange(len(costs)), rows[: len(filled)])
     assert rows[len(filled) :].tolist() == rest[: m - len(filled)].tolist()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_spread_batch_has_one_in_each_part_by_cost(seed):
+    rng = np.random.default_rng(seed)
+    m, n, sizes = int(rng.integers(1, 60)), int(rng.integers(1, 9)), np.array([5, 2, 1])
+    points, costs = rng.integers(0, sizes, (m, 3)), rng.integers(1, 20, m).astype(float)
+    rows = spread_batch(points, sizes, costs, n, seed=seed)
+    part_of = np.empty(m, dtype=int)
+    part_of[np.argsort(costs, kind="stable")] = np.arange(m) * n // m
+    assert rows.tolist() == list(range(m)) if m <= n else part_of[rows].tolist() == list(range(n))
+
+
+def test_a_first_batch_of_its_own_is_spread_over_dimensions_and_costs():
+    """Closer to filling the space than one drawn at random, by discrepancy, for several seeds."""
+    space = Space("unit", [Dimension(name=f"x{i}", choices=tuple(range(10))) for i in range(3)])
+    points = np.stack(np.meshgrid(*[np.arange(10)] * 3, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.int16)
+    pool = Pool(points, points @ np.array([1.0, 2.0, 3.0]))
+    found = {}
+    for first in (8, None):
+        settings = NarsSettings(name="nars", batch=8, first_batch=first)
+        batches = [Nars(settings, space, pool, None, seed=seed).choose(8, points[:0], np.empty(0)) for seed in range(8)]
+        found[first] = np.mean([discrepancy((batch + 0.5) / 10) for batch in batches])
+    random = np.random.default_rng(0)
+    by_chance = np.mean([discrepancy((points[random.choice(1000, 8, replace=False)] + 0.5) / 10) for _ in range(64)])
+    assert found[8] < 0.7 * by_chance
+    assert found[8] < found[None]
 
 
 def test_of_equal_scores_the_first_is_taken():

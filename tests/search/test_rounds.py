@@ -227,9 +227,27 @@ def test_failed_trainings_teach_nothing_and_diverged_ones_count_zero(tiny_joint,
 def test_diverged_trainings_do_not_decide_where_to_stop(tiny_joint, pool):
     with_some = search(tiny_joint, pool, Planted(tiny_joint, 5, settled=3, diverging=lambda i: i % 2 == 0), batch=32)
     assert with_some.epoch == 3
-    only_one = search(tiny_joint, pool, Planted(tiny_joint, 5, settled=3, diverging=lambda i: 0 < i < 16))
+    only_one = search(tiny_joint, pool, Planted(tiny_joint, 5, settled=3, diverging=lambda i: i > 0))
     assert only_one.epoch == EPOCHS
     assert only_one.early_stop.why_not == "1 candidates are too few to tell where (12 are needed)"
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("batch", "first", "round"), [(4, None, 3), (4, 8, 2), (6, 3, 3), (5, 12, 1), (12, 2, 2)])
+def test_small_rounds_tell_together_where_to_stop(tiny_joint, pool, seed, batch, first, round):
+    """As soon as twelve candidates were trained to the end."""
+    told, evaluate = [], Planted(tiny_joint, seed, settled=2)
+    history = search(
+        tiny_joint, pool, evaluate, rounds=5, batch=batch, first_batch=first, on_round=lambda _, h: told.append(h)
+    )
+    assert [r.epochs for r in history.rounds] == [EPOCHS] * round + [2] * (5 - round)
+    assert [len(r.points) for r in history.rounds] == [first or batch] + 4 * [batch]
+    assert len({tuple(point) for r in history.rounds for point in r.points.tolist()}) == (first or batch) + 4 * batch
+    assert [h.early_stop.decided for h in told] == [i >= round for i in range(1, 6)]
+    assert history.early_stop.round == round
+    predicted, measured = history.held_out()
+    assert measured.tolist() == [record.accuracy_at(r.epochs) for r in history.rounds[1:] for record in r.records]
+    assert predicted.tolist() == [float(value) for r in history.rounds[1:] for value in r.predicted]
 
 
 @pytest.mark.parametrize(("first", "title"), [(0, "round 1 of 4"), (16, "round 2 of 4")])
@@ -267,4 +285,4 @@ def test_agreement_of_nothing_is_nothing():
 
 def test_the_first_round_has_no_predictions():
     first = Round(number=1, points=np.zeros((0, 3)), records=(), predicted=None, epochs=3)
-    assert predicted_against_measured(first, 3) == []
+    assert predicted_against_measured(first) == []

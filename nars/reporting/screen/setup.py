@@ -131,8 +131,10 @@ def _supernet(method: DifferentiableSettings) -> str:
 
 
 def _strategy(strategy: StrategySettings) -> str:
-    asked = strategy.rounds * strategy.batch
+    asked, first = strategy.candidates, strategy.size(1)
     words = f"{strategy.name}, {strategy.rounds} rounds of {strategy.batch} candidates"
+    if first != strategy.batch:
+        words += f", the first of {first}"
     start = random_start(strategy)
     if strategy.name == "random" or not start:
         return words

@@ -48,14 +48,14 @@ def print_round(console: Console, done: Round, history: History, constraint: Con
         kept = [a for a, record in zip(accuracies, trained, strict=True) if constraint.kept_by(record.costs)]
         best = f"best {max(kept):.3f} of {len(kept)}" if kept else "no candidate"
         console.print(f"  {best} {limits(constraint.label)}")
-    pairs = predicted_against_measured(done, history.epoch)
+    pairs = predicted_against_measured(done)
     if pairs:
         agreement = rank_agreement(*map(_column(pairs), (0, 1)))
         console.print(
             f"  predicted before training: Kendall tau {_shown(agreement['kendall_tau'])}, "
             f"mean error {agreement['mean_absolute_error']:.3f}"
         )
-    elif done.number == 1:
+    if done.number == history.early_stop.round:
         _print_early_stop(console, history.early_stop)
 
 

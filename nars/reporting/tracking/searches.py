@@ -47,7 +47,7 @@ class SearchTracking:
         row = {"round": done.number, "round/trained": len(accuracies)}
         if accuracies:
             row |= {"round/best": max(accuracies), "round/mean": sum(accuracies) / len(accuracies)}
-        pairs = predicted_against_measured(done, history.epoch)
+        pairs = predicted_against_measured(done)
         if pairs:
             agreement = rank_agreement(*np.array(pairs).T)
             row |= {f"round/{key}": value for key, value in agreement.items() if value is not None}
