@@ -80,7 +80,8 @@ class SweepSummary(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs) -> None:
         """See Hydra's `Callback`."""
         gc.set_threshold(UNCOLLECTED)
-        compose_once(GlobalHydra.instance().config_loader())
+        if config.hydra.runtime.choices["hydra/launcher"] == "basic":  # others send the loader to other processes
+            compose_once(GlobalHydra.instance().config_loader())
         folder = _own_folder(config)
         forget_outcomes(folder)
         atexit.register(_show_stopped, folder)  # Hydra does not call what follows when a launcher raises
