@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 
+from experiments.differentiable import planted, steps
 from experiments.tables import markdown_table, write_found
 from nars.configuration import settings_from
 from nars.costs.table import short_number
@@ -21,6 +22,7 @@ from nars.files import CONF
 from nars.methods.contract import Answer
 from nars.methods.fbnetv1 import Fbnetv1Method
 from nars.methods.nars import NarsMethod
+from nars.methods.trainings import trainer_of
 from nars.problem import Problem
 from nars.settings import LoggerSettings, SearchSettings
 from nars.spaces.candidate import Candidate
@@ -30,6 +32,7 @@ from nars.training.worker import train_job
 SEARCHED = ["protocol.epochs=3", "protocol.steps_per_epoch=null", "protocol.batch_size=32", "protocol.ema_decay=0.98"]
 FINAL = ["protocol.epochs=2", "protocol.steps_per_epoch=120", "protocol.batch_size=64", "protocol.ema_decay=0.99"]
 BATCH = 4  # of a round of NARS
+PARTS = {"steps": steps.report, "planted": planted.report}
 METHODS = ("FBNetV1", "NARS", "random")
 
 
@@ -143,8 +146,6 @@ def final_accuracy(arguments: argparse.Namespace, candidate: Candidate, seed: in
         f"data.val_root={arguments.data / 'test'}",
         "study=final",
     )
-    from nars.methods.trainings import trainer_of
-
     problem = Problem.of(settings)
     trainer = trainer_of(settings, problem, Nobody(), Here())
     [record] = trainer([candidate], settings.protocol.epochs, title="final")
@@ -216,14 +217,14 @@ def table(lines: list[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.differentiable.run")
-    parser.add_argument("--data", type=Path, required=True, help="a folder with train/<class> and test/<class>")
+    parser.add_argument("--data", type=Path, help="a folder with train/<class> and test/<class>")
     parser.add_argument("--folder", type=Path, default=Path("runs/differentiable"), help="where all is kept")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--images", type=int, default=60, help="of each class for a search, a fifth to validate NARS")
     parser.add_argument("--max-macs", type=float, default=2e6)
     parser.add_argument("--random", type=int, default=3, help="random networks of each seed")
     parser.add_argument("--budget", type=float, help="CPU seconds of NARS; as FBNetV1's of the same seed if not given")
-    parser.add_argument("--only-table", action="store_true", help="write the table of what is known")
+    parser.add_argument("--only", choices=(*PARTS, "table"), help="one part, or the tables of what is known")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     file = arguments.folder / "results.jsonl"
@@ -235,11 +236,17 @@ def main() -> None:
         with file.open("a") as opened:
             opened.write(json.dumps(line) + "\n")
 
-    if not arguments.only_table:
+    if arguments.only in PARTS:
+        (arguments.folder / f"{arguments.only}.md").write_text(PARTS[arguments.only]())
+    if arguments.only is None:
         make_small(arguments)
         for seed in range(arguments.seeds):
             run_seed(arguments, seed, write, {(line["seed"], line["method"]) for line in lines})
-    write_found(__file__, table(lines))
+    parts = ["### Networks found", table(lines)] if lines else []
+    for name, title in (("planted", "### By which cost theta is trained"), ("steps", "### Steps of a supernet")):
+        if (known := arguments.folder / f"{name}.md").exists():
+            parts += [title, known.read_text()]
+    write_found(__file__, "\n\n".join(parts))
 
 
 if __name__ == "__main__":
