@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from markupsafe import escape
 
 from nars.errors import UserError
+from nars.reporting.facts.describe import dimensions
 from nars.reporting.facts.sections import sections_of
 from nars.reporting.page.report import write_report
 from nars.study.folder import read_study
@@ -40,6 +42,20 @@ def test_says_where_the_answer_comes_from(finished, finished_run):
         assert escape(word) in text
     assert "out of &lt;memory&gt; &amp; more" in text
     assert "out of <memory>" not in text
+
+
+def test_every_row_has_what_stands_next_to_another_one(finished, finished_run):
+    rows = [json.loads(pair) for pair in re.findall(r"data-pair='([^']*)'", write_report([finished]).read_text())]
+    [section] = sections_of(read_study(finished))
+    pairs = [*finished_run.answers, *(candidate.record.candidate.to_dict() for candidate in section.trained)]
+    assert [list(row["choices"].items()) for row in rows] == [list(dimensions(pair).items()) for pair in pairs]
+    best, trained = rows[0], rows[len(finished_run.answers)]
+    assert (best["name"], best["facts"]["measured"]) == (f"{finished_run.summary.constraint}, pair 1", "-")
+    assert best["facts"]["predicted"].startswith(f"{finished_run.answers[0]['predicted_accuracy']:.3f} (")
+    first = section.trained[0]
+    assert trained["name"] == first.record.candidate.name
+    assert trained["facts"]["measured"] == f"{section.accuracy(first):.3f}"
+    assert "failed" in {row["facts"]["measured"] for row in rows}
 
 
 def test_is_one_file_below_6_mb_and_names_no_address(finished):
