@@ -139,7 +139,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--only", nargs="*", help="names of methods; all if not given")
+    parser.add_argument("--only", nargs="*", help="names of methods, whose tables are printed; all if not given")
     parser.add_argument("--nasbench-macro", type=Path, help="the table as CSV, for all constraints at once")
     parser.add_argument("--results", type=Path, default=Path("joint_search.jsonl"), help="measured so far")
     arguments = parser.parse_args()
@@ -147,6 +147,8 @@ if __name__ == "__main__":
     runs += product(TASKS, SMALL_BATCHES, range(arguments.seeds))
     runs = [run for run in runs if not arguments.only or run[1] in arguments.only]
     lines = measure_all(runs, arguments.results, arguments.workers)
-    if not arguments.only:
+    if arguments.only:
+        print("\n\n".join(medians(lines, PROBLEMS, arguments.only, evaluations) for evaluations in SHOWN))
+    else:
         draw(lines, PROBLEMS)
         write_found(__file__, report(lines, arguments.seeds, arguments.nasbench_macro))
