@@ -12,7 +12,7 @@ from nars.supernet.contract import Supernet
 from nars.supernet.loop import Work
 from nars.supernet.sampling import sampled_mixtures
 
-MOST_IMAGES = 8  # of a batch that is timed on a CPU
+MOST_IMAGES = 4  # of a batch that is timed on a CPU
 COPIES = 3  # of every weight: itself, its gradient, its momentum
 
 

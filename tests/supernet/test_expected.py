@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from nars.costs.latency import LatencyTable
 from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
+from nars.latency.opening import shapes_of_space
 from nars.supernet.contract import one_hot
 from nars.supernet.expected import ExpectedCosts
 
@@ -26,14 +28,28 @@ def drawn(space, probabilities, n: int, seed: int) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.int16)
 
 
+def mean_of_all(space, probabilities, names, pricing) -> np.ndarray:
+    """Over every architecture, by its probability."""
+    points = np.array(list(itertools.product(*(range(int(n)) for n in space.sizes))), dtype=np.int16)
+    rows = [probabilities[d.name].numpy() for d in space.dimensions]
+    chances = np.prod([row[points[:, i]] for i, row in enumerate(rows)], axis=0)
+    return chances @ costs(space, points, names, pricing)
+
+
 def test_it_is_the_mean_over_all_architectures(small_space):
     probabilities = random_probabilities(small_space, 0)
-    points = np.array(list(itertools.product(*(range(int(n)) for n in small_space.sizes))), dtype=np.int16)
-    rows = [probabilities[d.name].numpy() for d in small_space.dimensions]
-    chances = np.prod([row[points[:, i]] for i, row in enumerate(rows)], axis=0)
-    mean = chances @ costs(small_space, points, NAMES, Pricing(num_classes=10))
     expected = ExpectedCosts(small_space, NAMES, Pricing(num_classes=10))(probabilities)
+    mean = mean_of_all(small_space, probabilities, NAMES, Pricing(num_classes=10))
     np.testing.assert_allclose(expected.numpy(), mean, rtol=1e-12)
+
+
+def test_latency_is_one_of_them(small_space):
+    rng = np.random.default_rng(0)
+    table = LatencyTable({shape: rng.uniform(0.1, 3) for shape in shapes_of_space(small_space, 10)})
+    pricing, names = Pricing(num_classes=10, latency=table), ("macs", "latency_ms")
+    probabilities = random_probabilities(small_space, 1)
+    expected = ExpectedCosts(small_space, names, pricing)(probabilities)
+    np.testing.assert_allclose(expected.numpy(), mean_of_all(small_space, probabilities, names, pricing), rtol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
