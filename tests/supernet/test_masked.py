@@ -17,7 +17,7 @@ from nars.methods.supernet_plan import bytes_of_image
 from nars.networks.build import build_network
 from nars.settings import ArchitectureSpaceSettings, parse
 from nars.spaces.architecture import ArchitectureSpace
-from nars.supernet.choices import without_idle_choices
+from nars.supernet.choices import Choice, joint, without_idle_choices
 from nars.supernet.contract import one_hot
 from nars.supernet.loop import train_supernet
 from nars.supernet.masked import MaskedSupernet, check_space
@@ -78,6 +78,15 @@ def test_a_mask_is_the_sum_of_the_masks_of_its_options():
         weights = torch.tensor(rng.dirichlet(np.ones(len(widths))))
         expected = sum(w * (np.arange(widths.max()) < width) for w, width in zip(weights.numpy(), widths, strict=True))
         np.testing.assert_allclose(ChannelMask(widths)(weights), expected, atol=1e-12)
+
+
+def test_widths_that_one_dimension_decides_are_equal_whatever_the_mixture():
+    mixture = {"a": torch.tensor([0.3, 0.7]), "b": torch.tensor([0.5, 0.5])}
+    a, b = (Choice(dimension=name, values=(8, 16)) for name in "ab")
+    fixed = Choice(dimension=None, values=(16,))
+    assert joint(a, a, mixture, mixture["a"]).tolist() == mixture["a"].diag().tolist()
+    torch.testing.assert_close(joint(a, b, mixture, mixture["a"]), torch.tensor([[0.15, 0.15], [0.35, 0.35]]))
+    assert joint(a, fixed, mixture, mixture["a"]).tolist() == mixture["a"][:, None].tolist()
 
 
 def test_what_is_spread_is_what_subsampling_takes():
