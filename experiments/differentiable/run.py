@@ -37,11 +37,16 @@ METHODS = ("FBNetV1", "NARS", "random")
 
 
 class Here(Executor):
-    """Trains in this process, one after the other, and counts the CPU seconds."""
+    """Trains in this process, one after the other, and notes the CPU seconds of each training in a file."""
 
-    def __init__(self):
+    def __init__(self, file: Path):
         super().__init__(retries=0)
-        self.seconds: list[float] = []
+        self.file = file
+
+    @property
+    def seconds(self) -> list[float]:
+        """Of all trainings so far."""
+        return [float(line) for line in self.file.read_text().split()] if self.file.exists() else []
 
     def close(self) -> None: ...
 
@@ -51,7 +56,8 @@ class Here(Executor):
     def _start(self, job) -> Future:
         started, future = time.process_time(), Future()
         future.set_result(train_job(job))
-        self.seconds.append(time.process_time() - started)
+        with self.file.open("a") as opened:
+            opened.write(f"{time.process_time() - started}\n")
         return future
 
     def _collect(self, future: Future):
@@ -108,9 +114,9 @@ def searched_by_nars(arguments: argparse.Namespace, seed: int, budget: float) ->
     settings = settings_of(arguments, seed, *SEARCHED, f"strategy.batch={BATCH}")
     space = type(settings.recipe_space)(**values)
     problem = Problem.of(settings.model_copy(update={"recipe_space": space}))
-    here = Here()
+    here = Here(arguments.folder / f"nars-{seed}.txt")
     first = _rounds(settings.model_copy(update={"recipe_space": space}), problem, here, rounds=1)
-    rounds = max(2, round(budget / sum(here.seconds)))
+    rounds = max(2, round(budget / (BATCH * statistics.mean(here.seconds))))
     history = _rounds(settings.model_copy(update={"recipe_space": space}), problem, here, rounds=rounds)
     assert len(history.rounds) >= len(first.rounds)
     points, accuracies = history.usable()
@@ -147,14 +153,14 @@ def final_accuracy(arguments: argparse.Namespace, candidate: Candidate, seed: in
         "study=final",
     )
     problem = Problem.of(settings)
-    trainer = trainer_of(settings, problem, Nobody(), Here())
+    trainer = trainer_of(settings, problem, Nobody(), Here(arguments.folder / "final.txt"))
     [record] = trainer([candidate], settings.protocol.epochs, title="final")
     return record.accuracies[-1]
 
 
-def run_seed(arguments: argparse.Namespace, seed: int, write: Callable[[dict], None], known: set) -> None:
+def run_seed(arguments: argparse.Namespace, seed: int, write: Callable[[dict], None], known: dict) -> None:
     """All methods with one seed, but for what is known."""
-    if not {(seed, method) for method in METHODS} - known:
+    if all((seed, method) in known for method in METHODS):
         return
     answer, seconds = searched_by_theta(arguments, seed)
     problem = Problem.of(settings_of(arguments, seed, "method=fbnetv1", *SEARCHED))
@@ -164,9 +170,15 @@ def run_seed(arguments: argparse.Namespace, seed: int, write: Callable[[dict], N
     shared = {"seed": seed, "decided": last["decided"], "expected": last["expected"]["macs"]}
     if (seed, "FBNetV1") not in known:
         final = final_accuracy(arguments, found, seed)
-        write(shared | {"method": "FBNetV1", "seconds": seconds, "costs": [cost], "accuracies": [final]})
+        known[seed, "FBNetV1"] = shared | {
+            "method": "FBNetV1",
+            "seconds": seconds,
+            "costs": [cost],
+            "accuracies": [final],
+        }
+        write(known[seed, "FBNetV1"])
     if (seed, "NARS") not in known:
-        best, spent = searched_by_nars(arguments, seed, arguments.budget or seconds)
+        best, spent = searched_by_nars(arguments, seed, arguments.budget or known[seed, "FBNetV1"]["seconds"])
         macs = problem.price_candidate(best)["macs"]
         final = final_accuracy(arguments, best, seed)
         write({"seed": seed, "method": "NARS", "seconds": spent, "costs": [macs], "accuracies": [final]})
@@ -241,7 +253,7 @@ def main() -> None:
     if arguments.only is None:
         make_small(arguments)
         for seed in range(arguments.seeds):
-            run_seed(arguments, seed, write, {(line["seed"], line["method"]) for line in lines})
+            run_seed(arguments, seed, write, {(line["seed"], line["method"]): line for line in lines})
     parts = ["### Networks found", table(lines)] if lines else []
     for name, title in (("planted", "### By which cost theta is trained"), ("steps", "### Steps of a supernet")):
         if (known := arguments.folder / f"{name}.md").exists():
