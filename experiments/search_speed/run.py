@@ -40,7 +40,7 @@ from nars.spaces.recipe import recipe_space
 ROOT = Path(__file__).parents[2]
 RECORDS = 192  # four rounds of 48
 NAMES = ("macs", "params")
-WARM = 5  # times that what takes seconds is done: the quickest counts
+WARM = 3  # times that what takes seconds is done: the quickest counts
 
 
 @dataclass(kw_only=True)
