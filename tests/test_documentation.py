@@ -160,7 +160,7 @@ def places(tmp_path_factory) -> dict[str, str]:
         "/path/to/val": str(folder / "val"),
         "/prepared": str(folder / "prepared"),
         "latency/onnxruntime": str(folder / "latency"),
-        "latency/two_threads": str(folder / "latency-two"),
+        "latency/torch": str(folder / "latency-torch"),
         "runs": str(folder / "runs"),
     }
 
