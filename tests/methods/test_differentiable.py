@@ -175,7 +175,7 @@ def test_a_search_that_is_killed_anywhere_ends_in_the_same_answer(photos, tmp_pa
 
     def command(runs: Path) -> list[str]:
         given = [*TINY, "data=folder", f"data.root={photos}", f"runs_dir={runs}", "study=s", "constraint.max_macs=2e6"]
-        given += ["confirm.pairs=2", "protocol.epochs=2", "executor.workers=1", "method.epochs=12", "reference=null"]
+        given += ["confirm.pairs=1", "protocol.epochs=2", "executor.workers=1", "method.epochs=6", "reference=null"]
         return [sys.executable, "search.py", *given]
 
     def answers(runs: Path) -> dict:
@@ -190,7 +190,7 @@ def test_a_search_that_is_killed_anywhere_ends_in_the_same_answer(photos, tmp_pa
         while not moment():
             assert process.poll() is None, "the run ended before it could be killed"
             assert time.monotonic() < deadline
-            time.sleep(0.01)
+            time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     subprocess.run(command(killed), cwd=ROOT, capture_output=True, check=True)
