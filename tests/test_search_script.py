@@ -95,7 +95,7 @@ def test_ends_with_a_table_files_and_how_far_to_trust_them(finished):
     summary = answered(runs, "macs-max-2M-*/search.yaml")
     assert [r["round"] for r in summary["rounds"]] == [1, 2]
     assert summary["held_out_ranking"]["candidates"] == 4
-    why_not = "4 candidates are too few to tell where (12 are needed)"
+    why_not = "8 candidates are too few to tell where (12 are needed)"
     assert summary["early_stop"] == {"epoch": 2, "correlation_by_epoch": [], "why_not": why_not}
     assert "smoke" in summary["command"]
     assert summary["work"]["trained"] == 8
