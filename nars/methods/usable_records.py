@@ -118,7 +118,7 @@ def _nowhere(space: JointSpace, records: Sequence[Record]) -> str:
     architectures = [ArchitectureSpace(s) for s in _shipped("search_space", ArchitectureSpaceSettings)]
     recipes = [recipe_space(s) for s in _shipped("recipe_space", RecipeSpaceSettings)]
     spaces = [JointSpace(architecture, recipe) for architecture in architectures for recipe in recipes]
-    best = max(spaces, key=lambda other: len(_located(other, records)))
+    best = max(spaces, key=lambda other: (len(_located(other, records)), -other.cardinality))  # the smallest of equals
     fitting = len(_located(best, records))
     if not fitting:
         return f"{words}; no shipped space does: give the one that was searched"
