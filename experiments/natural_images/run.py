@@ -8,6 +8,7 @@ from pathlib import Path
 from experiments.natural_images.study import BATCH, ROUNDS, Study, rounds_of, run_name
 from experiments.natural_images.ways import WAYS
 from nars.configuration import one_line_errors
+from nars.errors import UserError
 from nars.machine import limited_threads
 from nars.records import Ledger, Record
 from nars.settings import LocalExecutorSettings
@@ -22,12 +23,22 @@ SHIPPED = (LEDGER, ROUNDS, FINAL)
 PARTS = ("search", "noise", "final", "show", "ship")
 
 
-def begin(folder: Path) -> None:
-    """Go on from what is shipped, in a folder that holds nothing."""
+def begin(study: Study) -> None:
+    """Go on from what is shipped, in a folder that holds nothing, if it was trained with these images and this
+    protocol; UserError if the folder's own trainings were not."""
+    folder, mine = study.folder, study.identity()
     folder.mkdir(parents=True, exist_ok=True)
-    for name in SHIPPED:
-        if (shipped := HERE / f"{name}.gz").exists() and not (folder / name).exists():
-            (folder / name).write_bytes(gzip.decompress(shipped.read_bytes()))
+    if not (folder / LEDGER).exists() and mine in (None, *_trainings(HERE / f"{LEDGER}.gz")):
+        for shipped in (HERE / f"{name}.gz" for name in SHIPPED):
+            if shipped.exists():
+                (folder / shipped.stem).write_bytes(gzip.decompress(shipped.read_bytes()))
+    if mine is not None and any(training != mine for training in _trainings(folder / LEDGER)):
+        raise UserError(f"--folder: {folder} holds trainings of other images or another protocol; give another folder")
+
+
+def _trainings(ledger: Path) -> list[dict]:
+    """What decided the trainings of a ledger."""
+    return [record.training for record in Ledger(ledger)]
 
 
 def ship(study: Study, arguments: argparse.Namespace) -> None:
@@ -111,11 +122,11 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     """The parts that are asked for, as far as they are not known."""
     arguments = parsed()
-    begin(arguments.folder)
     steps: dict[str, Callable] = {"search": search, "noise": noise, "final": final, "show": show, "ship": ship}
     executor = LocalExecutorSettings(name="local", workers=arguments.workers)
     with limited_threads(), open_executor(executor, train_job) as workers:
         study = Study(data=arguments.data, test=arguments.test, folder=arguments.folder, executor=workers)
+        begin(study)
         for part in PARTS:
             if part in arguments.parts:
                 steps[part](study, arguments)

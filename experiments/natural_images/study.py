@@ -60,7 +60,7 @@ class Watching:
 class Study:
     """Images under `data` (and, for the final trainings, `test`), results in `folder`, trained by `executor`."""
 
-    data: Path
+    data: Path | None
     test: Path | None
     folder: Path
     executor: Executor
@@ -74,6 +74,13 @@ class Study:
         OmegaConf.update(config, "runs_dir", str(self.folder.parent))
         OmegaConf.update(config, "study", self.folder.name)
         return settings_from(config, SearchSettings)
+
+    def identity(self) -> dict | None:
+        """What decides the trainings of all searches beside their candidates; None without images."""
+        if self.data is None:
+            return None
+        settings = self.settings(seed=0)
+        return training_identity(Problem.of(settings).data, settings.protocol, settings.trainer)
 
     def trainer(self, settings: SearchSettings, problem: Problem, *, ledger: str = LEDGER) -> CandidateTrainer:
         """What trains candidates into one ledger."""
