@@ -278,9 +278,8 @@ class Predictor:
     def _in_chunks(self, x: np.ndarray, of: Callable[[torch.Tensor, torch.Tensor], tuple]) -> list[np.ndarray]:
         """Accuracies float64 (n,) of each target (n,) that `of` returns for features and features with statistics."""
         self._check_fitted()
-        wide = (
-            self._with_statistics if self._model.has_process else lambda chunk: chunk
-        )  # networks see the features alone
+        # networks see the features alone
+        wide = self._with_statistics if self._model.has_process else lambda chunk: chunk
         parts = [of(chunk, wide(chunk)) for chunk in self._features(x).split(CHUNK)]
         return [self._model.targets.to_accuracies(torch.cat(column).numpy()) for column in zip(*parts, strict=True)]
 

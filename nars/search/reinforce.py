@@ -1,6 +1,7 @@
 """REINFORCE as a strategy of the search: a policy over all dimensions that learns from rewards (Zoph and Le 2017)."""
 
 import numpy as np
+from scipy.special import log_softmax
 
 from nars.search.pool import AxisCost, Feasible, Pool, new_points, topped_up
 from nars.settings import ReinforceSettings
@@ -8,7 +9,7 @@ from nars.spaces.space import Space
 
 ATTEMPTS = 100  # draws from the policy until a batch is new and feasible
 DRAWN = 32  # points of each draw for every one that is missing
-SMALLEST_SPREAD = 1e-6  # rewards that differ by less than this teach nothing
+SMALLEST_SPREAD = 1e-6  # of rewards: what differs by less teaches hardly anything
 
 
 class Reinforce:
@@ -56,7 +57,8 @@ class Reinforce:
         for start in range(0, len(points) - every + 1, every):
             batch = rewards[start : start + every]
             baseline = batch.mean() if baseline is None else baseline
-            advantages = (batch - baseline) / max(batch.std(), SMALLEST_SPREAD)
+            spread = rewards[: start + every].std()  # of all so far: a batch of equals would make too much of nothing
+            advantages = (batch - baseline) / max(spread, SMALLEST_SPREAD)
             logits = self._improved(logits, points[start : start + every], advantages)
             decay = self.settings.baseline_decay
             baseline = decay * baseline + (1 - decay) * batch.mean()
@@ -70,9 +72,9 @@ class Reinforce:
     def _improved(self, logits: np.ndarray, points: np.ndarray, advantages: np.ndarray) -> np.ndarray:
         """Logits after the steps on points (b, d) of these advantages (b,), which were drawn by `logits`."""
         taken = points[:, :, None] == np.arange(logits.shape[1])  # (b, d, choices)
-        before = _log_softmax(logits)
+        before = log_softmax(logits, axis=1)
         for _ in range(self.settings.steps):
-            now = _log_softmax(logits)
+            now = log_softmax(logits, axis=1)
             chances = np.exp(now)
             # (b, d): each dimension is a policy of its own, clipped by itself
             ratio = np.exp(np.subtract(now, before, where=taken, out=np.zeros(taken.shape)).sum(axis=2))
@@ -88,8 +90,3 @@ class Reinforce:
     def _drawn(self, logits: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """Points int16 (n, d) of the policy, drawn by the Gumbel trick."""
         return (logits + rng.gumbel(size=(n, *logits.shape))).argmax(axis=2).astype(np.int16)
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

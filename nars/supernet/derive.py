@@ -22,7 +22,7 @@ def derived_points(
     probabilities: Mapping[str, np.ndarray],
     space: ArchitectureSpace,
     feasible: Callable[[np.ndarray], np.ndarray],
-    ratios: Mapping[str, float],
+    limits: Mapping[str, float],
     n: int,
     *,
     pricing: Pricing,
@@ -31,11 +31,11 @@ def derived_points(
     """Distinct points int16 (k, d) that keep the limits, k <= n + 1, by falling probability but the first: the most
     probable architecture, or, where it does not keep them, one of the most probable that does, then `n` drawn ones.
 
-    `ratios` are the upper limits of costs by name. None are returned if neither that nor `TRIES` draws keep them.
+    `limits` are the upper ones of costs, by name. None are returned if neither that nor `TRIES` draws keep them.
     """
     rows = [np.asarray(probabilities[d.name], dtype=np.float64) for d in space.dimensions]
     argmax = np.array([row.argmax() for row in rows], dtype=np.int16)[None]
-    first = argmax if feasible(argmax)[0] else _most_probable(rows, space, feasible, ratios, pricing)
+    first = argmax if feasible(argmax)[0] else _most_probable(rows, space, feasible, limits, pricing)
     rng = np.random.default_rng(seed)
     drawn = np.stack([rng.choice(len(row), size=TRIES, p=row / row.sum()) for row in rows], axis=1).astype(np.int16)
     drawn = drawn[np.sort(np.unique(drawn, axis=0, return_index=True)[1])]

@@ -83,6 +83,15 @@ def test_later_updates_are_measured_against_the_rewards_before():
     assert (after[:, 1] < 1 / SPACE.sizes).all()
 
 
+def test_a_batch_that_diverged_throughout_is_no_earthquake():
+    """Its rewards do not differ, but from those before they do: it is avoided, and other dimensions stay open."""
+    strategy = opened(update_every=4)
+    points = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 2], [1, 1, 3], *[[1, 2, 4]] * 4], dtype=np.int16)
+    after = chances(strategy.policy(points, np.array([0.4, 0.5, 0.6, 0.5, 0, 0, 0, 0])))
+    assert after[2, 4] < 1 / 5
+    assert after[np.isfinite(strategy.policy(points, np.zeros(8)))].min() > 0.01
+
+
 @pytest.mark.parametrize(("exponent", "cheaper"), [(0.0, False), (-0.07, True)])
 def test_among_equally_accurate_the_cheaper_is_preferred_if_asked(exponent, cheaper):
     strategy = opened(update_every=8, cost_exponent=exponent, entropy_bonus=0.0)
