@@ -83,6 +83,17 @@ def test_later_updates_are_measured_against_the_rewards_before():
     assert (after[:, 1] < 1 / SPACE.sizes).all()
 
 
+@pytest.mark.parametrize(("decay", "likelier"), [(1.0, True), (0.0, False)])
+def test_rewards_are_averaged_with_the_decay(decay, likelier):
+    """The third batch is better than the first and worse than the second: it is measured against the first if nothing
+    is forgotten, against the second if everything before it is."""
+    strategy = opened(update_every=4, steps=1, entropy_bonus=0.0, baseline_decay=decay)
+    points = np.array([[0, 0, 0]] * 4 + [[0, 0, 1]] * 4 + [[0, 0, 2]] * 4, dtype=np.int16)
+    accuracies = np.repeat([0.5, 0.9, 0.7], 4) + np.tile([0.01, -0.01], 6)
+    before, after = (chances(strategy.policy(points[:n], accuracies[:n]))[2, 2] for n in (8, 12))
+    assert (after > before) == likelier
+
+
 def test_a_batch_that_diverged_throughout_is_no_earthquake():
     """Its rewards do not differ, but from those before they do: it is avoided, and other dimensions stay open."""
     strategy = opened(update_every=4)
