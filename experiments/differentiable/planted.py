@@ -1,7 +1,7 @@
 """By which cost should theta be trained: that of its mixture, or the expected one? On supernets whose best is known."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +32,13 @@ PRICING = Pricing(num_classes=4)
 
 
 class Pixels(BatchDataset):
-    """Four pixels, of which that of the class is brighter on average."""
+    """Four pixels, of which that of the class is brighter by 1 on average; `noise` is their deviation."""
 
-    def __init__(self, n: int):
+    def __init__(self, n: int, noise: float):
         rng = np.random.default_rng(0)
         self.labels = torch.tensor(rng.integers(4, size=n))
-        noise = torch.tensor(rng.normal(0, 0.7, (n, 3, 2, 2)), dtype=torch.float32)
-        self.images = noise + functional.one_hot(self.labels, 4).float().reshape(-1, 1, 2, 2)
+        self.images = torch.tensor(rng.normal(0, noise, (n, 3, 2, 2)), dtype=torch.float32)
+        self.images = self.images + functional.one_hot(self.labels, 4).float().reshape(-1, 1, 2, 2)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,34 +49,37 @@ class Pixels(BatchDataset):
 
 
 class PixelData(ImageData):
-    """As many images as the digits have."""
+    """Pixels to train on, by default as many as the digits have."""
 
-    class_names, fingerprint, train_size, val_size = tuple("abcd"), "pixels", 1437, 4
+    class_names, fingerprint, val_size = tuple("abcd"), "pixels", 4
     mean, std = (0.0,) * 3, (1.0,) * 3
 
+    def __init__(self, train_size: int = 1437, noise: float = 0.7):
+        self.train_size, self.noise = train_size, noise
+
     def train_set(self, *, image_size: int, augmentation: str) -> Pixels:
-        return Pixels(self.train_size)
+        return Pixels(self.train_size, self.noise)
 
     def val_set(self, *, image_size: int) -> Pixels:
-        return Pixels(self.val_size)
+        return Pixels(self.val_size, self.noise)
 
 
 class Planted(nn.Module):
-    """A supernet whose blocks pass on a share of what they are given, and noise."""
+    """A supernet whose blocks pass on a share of what they are given, by kind; those of the first kind add noise."""
 
-    def __init__(self, space: ArchitectureSpace):
+    def __init__(self, space: ArchitectureSpace, shares: Sequence[float]):
         super().__init__()
         self.space = space
+        self.shares = torch.tensor(shares)
         self.theta = nn.ParameterDict({d.name: torch.zeros(len(d.choices)) for d in space.dimensions})
         self.scale = nn.Parameter(torch.ones(1))
 
     def forward(self, images: torch.Tensor, mixture: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """See `nars.supernet.contract.Supernet`."""
         x = images.mean(1).flatten(1)
-        shares = torch.tensor(list(PASSED_ON.values()))
         for dimension in self.space.dimensions:
             weights = mixture[dimension.name]
-            x = (weights @ shares) * x + weights[0] * torch.randn_like(x)
+            x = (weights @ self.shares) * x + weights[0] * torch.randn_like(x)
         return self.scale * x
 
     def weight_parameters(self):
@@ -102,19 +105,20 @@ def _words(ratios: np.ndarray) -> str:
 
 def _searched(exact: bool, share: float, seed: int) -> tuple[float, float, float]:
     """Expected cost and that of the most probable network by the limit, and how decided theta is."""
-    space = _space()
+    space = planted_space(KINDS, LAYERS)
     low, high = (extreme(space, "macs", PRICING, greatest=greatest).cost for greatest in (False, True))
     limit = low + share * (high - low)
     torch.manual_seed(seed)
-    supernet = Planted(space)
+    supernet = Planted(space, list(PASSED_ON.values()))
     last = _trained(supernet, limit, exact, seed)
     return last.expected["macs"] / limit, last.argmax["macs"] / limit, last.decided
 
 
-def _space() -> ArchitectureSpace:
-    stage = {"stride": 1, "blocks": [{"width": 8, "kind": list(KINDS)}] * LAYERS}
+def planted_space(kinds: Mapping[str, Mapping], layers: int) -> ArchitectureSpace:
+    """Layers of equal width, each of one of these kinds of blocks."""
+    stage = {"stride": 1, "blocks": [{"width": 8, "kind": list(kinds)}] * layers}
     head = {"conv": 8, "activation": "relu"}
-    values = {"name": "planted", "resolution": 32, "stem_width": 8, "kinds": KINDS, "stages": [stage], "head": head}
+    values = {"name": "planted", "resolution": 32, "stem_width": 8, "kinds": kinds, "stages": [stage], "head": head}
     return ArchitectureSpace(parse(ArchitectureSpaceSettings, values))
 
 
