@@ -18,7 +18,7 @@ from nars.costs.table import gathered
 from nars.errors import UserError
 from nars.files import content_key
 from nars.json_lines import Line, NewLines, append_line, parse_object, whole_objects
-from nars.settings import Settings
+from nars.settings import Settings, later
 from nars.spaces.candidate import Candidate
 
 SCHEMA = 1
@@ -39,11 +39,12 @@ class Origin(Settings):
 class Record(Settings):
     """What one training gave.
 
-    `accuracies`: top-1 fraction on the validation images after each epoch. `status` `diverged` means the loss or a
-    weight became NaN or infinite, after which no epoch counts; `failed` means the training could not be run
-    (`reason`). `epochs` is how many were asked for, `costs` are by name (`nars.costs.table`), `seconds` is the wall
-    time, `tries` how often it was begun if that was more than once; `started` is when it began, or, if it was
-    interrupted, would have begun without that. Records of older versions have no `origin` and no `started`.
+    `accuracies`: the `metric` on the validation images after each epoch, a fraction; where none is named, it is the
+    top-1 accuracy. `status` `diverged` means the loss or a weight became NaN or infinite, after which no epoch counts;
+    `failed` means the training could not be run (`reason`). `epochs` is how many were asked for, `costs` are by name
+    (`nars.costs.table`), `seconds` is the wall time, `tries` how often it was begun if that was more than once;
+    `started` is when it began, or, if it was interrupted, would have begun without that. Records of older versions have
+    no `origin` and no `started`.
     """
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = SCHEMA
@@ -54,6 +55,7 @@ class Record(Settings):
     seed: int
     epochs: Annotated[int, Field(ge=1)]
     status: Literal["finished", "diverged", "failed"]
+    metric: str = later("accuracy")
     accuracies: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     costs: dict[str, float]
     seconds: Annotated[float, Field(ge=0)]

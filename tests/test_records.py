@@ -496,3 +496,11 @@ def test_processes_that_append_at_once_lose_nothing_even_if_one_is_killed(path):
     assert sum(key.startswith("killed") for key in keys) >= 1
     assert len(keys) - len(path.read_bytes().splitlines()) in (-1, 0)  # the last line of the killed one may be torn
     assert not path.with_name("records.jsonl.claim").exists()
+
+
+def test_a_record_names_its_metric_unless_it_is_the_accuracy():
+    plain = record()
+    assert "metric" not in plain.content()
+    other = plain.model_copy(update={"metric": "map"})
+    assert other.content()["metric"] == "map"
+    assert Record.read(json.dumps(other.content())) == other

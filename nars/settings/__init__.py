@@ -77,6 +77,7 @@ from nars.settings.training import (
     PreparedSettings,
     ProtocolSettings,
     RayExecutorSettings,
+    ScheduleSettings,
     TrainerSettings,
     WandbSettings,
 )

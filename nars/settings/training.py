@@ -51,25 +51,33 @@ DataSettings = Annotated[
 ]
 
 
-class ProtocolSettings(Settings):
-    """How every candidate is trained, whatever its recipe (group `protocol`).
+class ScheduleSettings(Settings):
+    """What every protocol says, whatever its task: how long, in which batches, and the course of the learning rate.
 
-    `image_scale` times the candidate's resolution is the side of its images, at least 32; `steps_per_epoch` null
-    takes all of the training images in an epoch. Everything here but `epochs` is part of a record's key.
+    `steps_per_epoch` null takes all of the training images in an epoch. Everything but `epochs` is part of a record's
+    key.
     """
 
     epochs: PositiveInt
     steps_per_epoch: PositiveInt | None = None
     batch_size: Annotated[int, Field(ge=2)]
-    image_scale: PositiveFloat = 1.0
-    lr_batch_size: PositiveInt = 256
     lr_decay: Annotated[float, Field(gt=0, le=1)] = 0.963
     warmup_epochs: Annotated[float, Field(ge=0)] = 0
-    sgd_lr_multiplier: PositiveFloat = 4.0
     momentum: Fraction = 0.9
+    ema_decay: Fraction = 0.9998
+
+
+class ProtocolSettings(ScheduleSettings):
+    """How every candidate is trained, whatever its recipe (group `protocol`).
+
+    `image_scale` times the candidate's resolution is the side of its images, at least 32.
+    """
+
+    image_scale: PositiveFloat = 1.0
+    lr_batch_size: PositiveInt = 256
+    sgd_lr_multiplier: PositiveFloat = 4.0
     rmsprop_alpha: Fraction = 0.9
     rmsprop_eps: PositiveFloat = 1e-3
-    ema_decay: Fraction = 0.9998
     label_smoothing: Fraction = 0.0
     augmentation: Literal["none", "standard", "autoaugment", "randaugment"] = "standard"
 

@@ -2,10 +2,18 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from nars.data import ImageData
 from nars.records import Origin
-from nars.settings import DataSettings, LoggerSettings, ProtocolSettings, Settings, TrainerSettings
+from nars.settings import (
+    DataSettings,
+    LoggerSettings,
+    ProtocolSettings,
+    ScheduleSettings,
+    Settings,
+    TrainerSettings,
+)
 from nars.spaces.candidate import Candidate
 
 
@@ -17,34 +25,54 @@ class TeacherJob(Settings):
     share: float
 
 
-class TrainingJob(Settings):
-    """Everything that one training needs, in plain values, so that any process can run it.
+class Job(Settings):
+    """Everything that one training of any task needs, in plain values, so that any process can run it.
 
-    `folder`, one of its own in `trainings/` of the study, is where the epochs' accuracies and the loggers' files go;
-    `costs` are the candidate's by name, `predicted_accuracy` what was expected of it, if anything.
+    `folder`, one of its own in `trainings/` of the study, is where the epochs' metrics and the loggers' files go;
+    `costs` are by name. A task adds its `data`.
     """
+
+    kind: ClassVar[str]  # of run in dashboards
 
     key: str
     architecture: dict
     recipe: dict
-    data: DataSettings
-    split_file: str | None
-    protocol: ProtocolSettings
+    protocol: ScheduleSettings
     trainer: TrainerSettings
     logger: LoggerSettings
     training: dict
     origin: Origin | None = None
     folder: str
-    teacher: TeacherJob | None = None
     epochs: int
     seed: int
     costs: dict[str, float]
-    predicted_accuracy: float | None = None
 
     @property
     def candidate(self) -> Candidate:
         """The candidate to train."""
         return Candidate(architecture=self.architecture, recipe=self.recipe)
+
+    @property
+    def known(self) -> dict[str, float | None]:
+        """What is known before the training, by name."""
+        return self.costs
+
+
+class TrainingJob(Job):
+    """The training of a classifier; `predicted_accuracy` is what was expected of it, if anything."""
+
+    kind = "candidate"
+
+    data: DataSettings
+    split_file: str | None
+    protocol: ProtocolSettings
+    teacher: TeacherJob | None = None
+    predicted_accuracy: float | None = None
+
+    @property
+    def known(self) -> dict[str, float | None]:
+        """Costs, and what was expected."""
+        return self.costs | {"predicted_accuracy": self.predicted_accuracy}
 
 
 def training_identity(data: ImageData, protocol: ProtocolSettings, trainer: TrainerSettings) -> dict:
@@ -82,7 +110,7 @@ def best_weights_path(folder: Path | str) -> Path:
     return Path(folder) / "best.safetensors"
 
 
-def forget_state(job: TrainingJob) -> None:
+def forget_state(job: Job) -> None:
     """Remove the state of a training whose record is kept, unless the settings keep it."""
     if not job.trainer.keep_checkpoints:
         with suppress(OSError):  # what cannot be removed takes space, no more

@@ -24,7 +24,7 @@ class EpochLog(pl.Callback):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("".join(_epoch_line(i, value) for i, value in enumerate(module.accuracies, start=1)))
         for logger in trainer.loggers:
-            log_known_epochs(logger, module.losses, module.accuracies, steps_per_epoch=module.steps_per_epoch)
+            log_known_epochs(logger, module.curves, steps_per_epoch=module.steps_per_epoch)
 
     def on_validation_end(self, trainer, module) -> None:
         # Not on_validation_epoch_end: there the module has not yet counted this epoch.

@@ -1,6 +1,6 @@
 """Where the curves of a training go: CSV files, TensorBoard, Weights & Biases, several of them, or nowhere."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,10 +53,10 @@ def open_loggers(job) -> Iterator[list[Logger]]:
         folder.parents[1],
         key=folder.name,
         name=job.candidate.name,
-        job_type="candidate",
+        job_type=job.kind,
         config=flat_config(job),
     ) as run:
-        run.summarise(job.costs | {"predicted_accuracy": job.predicted_accuracy})
+        run.summarise(job.known)
         yield [*loggers, WandbLogger(run)]
 
 
@@ -65,13 +65,11 @@ def wandb_run(loggers: Sequence[Logger]) -> WandbRun | None:
     return next((logger.run for logger in loggers if isinstance(logger, WandbLogger)), None)
 
 
-def log_known_epochs(
-    logger: Logger, losses: Sequence[float], accuracies: Sequence[float], *, steps_per_epoch: int
-) -> None:
+def log_known_epochs(logger: Logger, curves: Mapping[str, Sequence[float]], *, steps_per_epoch: int) -> None:
     """Log the epochs that an earlier process trained, as it did, so that the curve of a resumed training is whole."""
-    for epoch, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
-        single = torch.tensor([loss, accuracy]).tolist()  # Lightning logs in single precision
-        row = dict(zip(("loss", "accuracy"), single, strict=True)) | {"epoch": epoch}
+    for epoch, values in enumerate(zip(*curves.values(), strict=True)):
+        single = torch.tensor(values).tolist()  # Lightning logs in single precision
+        row = dict(zip(curves, single, strict=True)) | {"epoch": epoch}
         logger.log_metrics(row, (epoch + 1) * steps_per_epoch - 1)
 
 

@@ -6,7 +6,7 @@ import torch
 from timm.optim import RMSpropTF, param_groups_weight_decay
 from torch import nn
 
-from nars.settings import ProtocolSettings
+from nars.settings import ProtocolSettings, ScheduleSettings
 from nars.spaces.recipe import Recipe
 
 
@@ -16,7 +16,7 @@ def base_lr(recipe: Recipe, protocol: ProtocolSettings) -> float:
     return recipe.lr * factor * protocol.batch_size / protocol.lr_batch_size
 
 
-def lr_factor(step: int, steps_per_epoch: int, protocol: ProtocolSettings) -> float:
+def lr_factor(step: int, steps_per_epoch: int, protocol: ScheduleSettings) -> float:
     """What the base learning rate is multiplied by in step `step` (0 = the first).
 
     Rises linearly over `warmup_epochs`, then falls by `lr_decay` with every epoch begun. Does not depend on the

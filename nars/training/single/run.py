@@ -1,19 +1,11 @@
-"""One training, from a job to a record."""
+"""The training of a candidate, from a job to a record."""
 
-import logging
-import time
-import warnings
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.strategies import DDPStrategy
-from pytorch_lightning.utilities import rank_zero_only
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from timm.layers import convert_sync_batchnorm
 from torch.utils.data import DataLoader
 
@@ -22,14 +14,11 @@ from nars.errors import UserError
 from nars.networks.architectures import architecture_of, image_size, network_of
 from nars.records import Record
 from nars.spaces.recipe import Recipe
-from nars.training.devices import check_precision, device_of
-from nars.training.job import TeacherJob, TrainingJob, checkpoint_path
-from nars.training.single.checkpoint import AtomicCheckpointIO, BestWeights, EpochCheckpoint, find_checkpoint
-from nars.training.single.environment import without_launchers
-from nars.training.single.epoch_log import EpochLog, StepLog
-from nars.training.single.loggers import log_record
+from nars.training.devices import device_of
+from nars.training.job import TeacherJob, TrainingJob
+from nars.training.single.fit import Built, check_shares, fit
 from nars.training.single.module import CandidateModule, Teacher
-from nars.training.single.processes import OurProcesses, Part, StopsAtOnce, first_of, the_others
+from nars.training.single.processes import Part
 from nars.training.weights.files import load_weights
 
 
@@ -41,63 +30,15 @@ def run_training(
     best_weights: Path | None = None,
     loggers: Sequence[Logger] = (),
 ) -> tuple[Record, CandidateModule]:
-    """Train the job's candidate; returns its record and the trained module.
-
-    A training of the same job that was killed goes on after its last checkpoint; that of this one stays, so that
-    nothing is lost before the record is kept: then call `forget_state`. `on_epoch` is told the number (1 = first) and
-    accuracy of each epoch that is trained now, `on_step` what `StepLog` says of each step; `best_weights` is where the
-    weights of the best epoch are kept; `loggers` are those of `open_loggers`.
-    Runs in the calling process; with several devices this starts others, which end with it.
-    Deterministic on a CPU: the same job gives the same accuracies to the bit, however often it was interrupted.
-    """
-    extra = [EpochLog(Path(job.folder), on_epoch)]
-    if on_step is not None:
-        extra.append(StepLog(on_step, batch_size=job.protocol.batch_size))
-    if best_weights is not None:
-        extra.append(BestWeights(best_weights))
-    module, seconds = _train(job, first_of(job.trainer.devices), extra, loggers)
-    record = Record(
-        key=job.key,
-        architecture=job.architecture,
-        recipe=job.recipe,
-        training=job.training,
-        origin=job.origin,
-        seed=job.seed,
-        epochs=job.epochs,
-        status="diverged" if module.diverged else "finished",
-        accuracies=tuple(module.accuracies),
-        costs=job.costs,
-        seconds=round(seconds, 3),
-        started=(datetime.now(UTC) - timedelta(seconds=seconds)).replace(microsecond=0),
-        versions={"torch": torch.__version__.split("+")[0]},
-    )
-    log_record(loggers, job, record)
-    return record, module
+    """Train the job's candidate, as `fit` says; returns its record and the trained module."""
+    return fit(job, _build, on_epoch, on_step=on_step, best_weights=best_weights, loggers=loggers)
 
 
-def _train(
-    job: TrainingJob, part: Part, callbacks: Sequence[pl.Callback] = (), loggers: Sequence[Logger] = ()
-) -> tuple[CandidateModule, float]:
-    """The trained module and the seconds it took, those before an interruption too. Each process of several does so."""
-    _quiet_libraries()
+def _build(job: TrainingJob, part: Part) -> Built:
     data = _open_data_once(job.data, job.split_file)
     architecture = architecture_of(job.architecture)
     train, val = _loaders(job, data, image_size(architecture, job.protocol), part)
-    module = _module(job, architecture, data, train_batches=len(train))
-    path = checkpoint_path(job.folder)
-    known = find_checkpoint(path, key=job.key, epochs=job.epochs)
-    started = time.monotonic() - (known["seconds"] if known else 0.0)
-    callbacks = list(callbacks)
-    if part.world_size > 1:
-        callbacks.append(StopsAtOnce())
-    if job.trainer.checkpoint_every:
-        every, seconds = job.trainer.checkpoint_every, lambda: time.monotonic() - started
-        callbacks.append(EpochCheckpoint(path, key=job.key, every=every, seconds=seconds))
-    with without_launchers():
-        trainer = _trainer(module, job, part, callbacks, list(loggers))
-        with the_others(partial(_train, job), part):
-            trainer.fit(module, train, val, ckpt_path=path if known else None, weights_only=True)
-    return module, time.monotonic() - started
+    return Built(module=_module(job, architecture, data, train_batches=len(train)), train=train, val=val)
 
 
 def _module(job: TrainingJob, architecture, data: ImageData, *, train_batches: int) -> CandidateModule:
@@ -129,14 +70,8 @@ def _teacher(teacher: TeacherJob | None, num_classes: int) -> Teacher | None:
 
 
 def _loaders(job: TrainingJob, data: ImageData, side: int, part: Part) -> tuple[DataLoader, DataLoader]:
-    batch_size, workers, devices = job.protocol.batch_size, job.trainer.loader_workers, job.trainer.devices
-    if batch_size % devices:
-        raise UserError(f"protocol.batch_size={batch_size} is not a multiple of trainer.devices={devices}; change one")
-    if min(data.train_size, data.val_size) < devices:  # one without an image would be waited for without end
-        raise UserError(
-            f"trainer.devices={devices}: {data.train_size} images train and {data.val_size} validate, which must be at "
-            "least one for each device; use fewer devices"
-        )
+    check_shares(job, train_size=data.train_size, val_size=data.val_size)
+    batch_size, workers = job.protocol.batch_size, job.trainer.loader_workers
     mine = {"rank": part.rank, "world": part.world_size, "pinned": device_of(job.trainer.accelerator).type == "cuda"}
     train = data.train_loader(
         image_size=side,
@@ -146,59 +81,10 @@ def _loaders(job: TrainingJob, data: ImageData, side: int, part: Part) -> tuple[
         workers=workers,
         **mine,
     )
-    return train, data.val_loader(image_size=side, batch_size=2 * batch_size // devices, workers=workers, **mine)
-
-
-def _trainer(module: CandidateModule, job: TrainingJob, part: Part, callbacks: list, loggers: list) -> pl.Trainer:
-    """Lightning's Trainer, UserError for what it cannot do here.
-
-    Neither ranks nor a state to go on from are looked for: the first are those of `part`, the second is the job's own.
-    """
-    rank_zero_only.rank = part.rank  # loggers go by it
-    settings = job.trainer
-    try:
-        trainer = pl.Trainer(
-            max_epochs=job.epochs,
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=1,
-            # Every process validates with the first one's buffers (`share_buffers`), and until then needs its own only.
-            strategy=DDPStrategy(broadcast_buffers=False) if settings.devices > 1 else "auto",
-            use_distributed_sampler=False,  # the loaders know their part
-            precision=settings.precision,
-            benchmark=True,  # cuDNN's fastest algorithms: all batches have one shape
-            logger=loggers or False,
-            callbacks=callbacks,
-            plugins=[AtomicCheckpointIO(), OurProcesses(part)],
-            default_root_dir=job.folder,
-            enable_checkpointing=settings.checkpoint_every > 0,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            limit_train_batches=module.steps_per_epoch,
-            log_every_n_steps=1,
-        )
-    except MisconfigurationException as error:  # a device that is not there
-        raise UserError(f"trainer: {str(error).partition(chr(10))[0]}") from None
-    check_precision(settings.precision, trainer.strategy.root_device)
-    if trainer.world_size != settings.devices:
-        raise UserError(
-            f"trainer.devices={settings.devices}, but {trainer.world_size} processes would train; each would see its "
-            f"part of {settings.devices} of the images only"
-        )
-    return trainer
+    val_size = 2 * batch_size // job.trainer.devices
+    return train, data.val_loader(image_size=side, batch_size=val_size, workers=workers, **mine)
 
 
 @lru_cache(maxsize=2)
 def _open_data_once(settings, split_file: str | None) -> ImageData:
     return open_data(settings, split_file=split_file)
-
-
-def _quiet_libraries() -> None:
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    warnings.filterwarnings("ignore", module="lightning_fabric")
-    warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")  # DDP, of 1x1 kernels

@@ -15,9 +15,10 @@ from pytorch_lightning.utilities import rank_zero_only
 from nars.errors import UserError
 from nars.settings import LoggerSettings, TrainerSettings
 from nars.training.single.environment import without_launchers
+from nars.training.single.fit import open_trainer
 from nars.training.single.loggers import open_loggers
 from nars.training.single.processes import OurProcesses, Part
-from nars.training.single.run import _trainer, run_training
+from nars.training.single.run import run_training
 
 ROOT = Path(__file__).parents[3]
 SLURM = {"SLURM_NTASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "3", "SLURM_NODEID": "1"}
@@ -108,8 +109,8 @@ def test_fewer_processes_than_devices_are_refused(make_job, tmp_path):
     job = make_job(tmp_path, trainer=TrainerSettings(accelerator="cpu", devices=2))
     module = run_training(make_job(tmp_path))[1]
     with pytest.raises(UserError, match=r"^trainer.devices=2, but 1 processes would train"):
-        _trainer(module, job, Part(), [], [])
-    trainer = _trainer(module, job, Part(rank=1, world_size=2, port=9), [], [])
+        open_trainer(module, job, Part(), [], [])
+    trainer = open_trainer(module, job, Part(rank=1, world_size=2, port=9), [], [])
     assert (trainer.world_size, trainer.global_rank, trainer.local_rank, trainer.num_nodes) == (2, 1, 1, 1)
     assert isinstance(trainer.strategy.cluster_environment, OurProcesses)
     assert not trainer.is_global_zero
@@ -118,7 +119,7 @@ def test_fewer_processes_than_devices_are_refused(make_job, tmp_path):
 @pytest.mark.slow
 def test_lightning_is_imported_whatever_is_set(tmp_path):
     """It reads ranks as numbers, and would end the program."""
-    code = "import nars.training.single.run as run; print(run.rank_zero_only.rank)"
+    code = "import nars.training.single.fit as fit; print(fit.rank_zero_only.rank)"
     environment = os.environ | {"RANK": "", "SLURM_PROCID": "first"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -11,8 +11,9 @@ from torch import distributed
 from nars.data import open_data
 from nars.networks.architectures import architecture_of
 from nars.settings import DigitsSettings, TrainerSettings
+from nars.training.single.fit import open_trainer
 from nars.training.single.processes import Part
-from nars.training.single.run import _module, _trainer
+from nars.training.single.run import _module
 
 RIGHT = {0: 3, 1: 1}  # of the images that each process validates
 SEEN = {0: 3, 1: 5}
@@ -36,7 +37,7 @@ def epoch_of(job, part: Part, meeting: Path, broken: int | None) -> dict:
     data = open_data(DigitsSettings(name="digits"))
     with group_of(part, meeting):
         module = _module(job, architecture_of(job.architecture), data, train_batches=2)
-        module.trainer = _trainer(module, job, part, [], [])
+        module.trainer = open_trainer(module, job, part, [], [])
         module.on_train_epoch_start()
         drawn = torch.rand(3).tolist()
         module._loss_sum += 2.0 * (part.rank + 1)  # of two steps

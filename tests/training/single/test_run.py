@@ -16,9 +16,10 @@ from nars.records import Origin, Record
 from nars.settings import DigitsSettings, FolderSettings, ProtocolSettings, Recipe, Settings, TrainerSettings
 from nars.spaces.architecture import Architecture
 from nars.training.job import origin_of, training_identity
+from nars.training.single.fit import open_trainer
 from nars.training.single.optimization import base_lr, lr_factor
 from nars.training.single.processes import Part
-from nars.training.single.run import _loaders, _trainer, run_training
+from nars.training.single.run import _loaders, run_training
 
 
 def accuracy(network: torch.nn.Module, side: int = 32) -> float:
@@ -259,7 +260,7 @@ def test_several_processes_do_not_send_their_buffers_in_every_step(make_job, tmp
     """One of them here, in a group of its own: what DDP is asked for is in the module that it wraps."""
     _, module = run_training(make_job(tmp_path))
     job = make_job(tmp_path, trainer=TrainerSettings(accelerator="cpu", devices=2))
-    strategy = _trainer(module, job, Part(world_size=2, port=1), [], []).strategy
+    strategy = open_trainer(module, job, Part(world_size=2, port=1), [], []).strategy
     distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
     try:
         assert not strategy._setup_model(nn.BatchNorm2d(2)).will_sync_module_buffers()

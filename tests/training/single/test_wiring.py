@@ -8,8 +8,9 @@ from nars.errors import UserError
 from nars.networks.architectures import architecture_of, network_of
 from nars.settings import DigitsSettings, TrainerSettings
 from nars.training.job import TeacherJob
+from nars.training.single.fit import open_trainer
 from nars.training.single.processes import Part
-from nars.training.single.run import _loaders, _module, _trainer, run_training
+from nars.training.single.run import _loaders, _module, run_training
 from nars.training.weights.files import write_weights
 
 
@@ -112,7 +113,7 @@ def test_statistics_are_synchronised_on_gpus_only(make_job, data, tmp_path, acce
 def test_the_trainer_does_what_the_job_says_and_nothing_besides(make_job, data, tmp_path, every):
     trainer = TrainerSettings(accelerator="cpu", checkpoint_every=every)
     job = make_job(tmp_path, trainer=trainer, protocol={"epochs": 7})
-    made = _trainer(module_of(job, data), job, Part(), [], [])
+    made = open_trainer(module_of(job, data), job, Part(), [], [])
     assert (made.max_epochs, made.limit_train_batches, made.log_every_n_steps) == (7, 3, 1)
     assert made.default_root_dir == str(tmp_path)
     assert made.num_sanity_val_steps == 0
@@ -138,7 +139,7 @@ def test_each_process_draws_its_own(make_job, data, tmp_path):
     for seed, rank in ((1, 0), (1, 0), (1, 1), (2, 1), (2, 0)):
         job = make_job(tmp_path, trainer=trainer, seed=seed)
         module = module_of(job, data)
-        module.trainer = _trainer(module, job, Part(rank=rank, world_size=2, port=1), [], [])
+        module.trainer = open_trainer(module, job, Part(rank=rank, world_size=2, port=1), [], [])
         module.trainer.strategy.set_world_ranks()
         torch.manual_seed(len(drawn))
         module.on_train_epoch_start()
