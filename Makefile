@@ -14,7 +14,7 @@ search: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n logical --maxprocesses=8 --dist loadfile $(TESTS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import shlex
 import shutil
 import subprocess
@@ -193,6 +194,7 @@ def test_a_ledger_of_an_earlier_version_answers_in_a_process_that_cannot_train(t
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "search.py", *arguments],
         cwd=ROOT,
+        env=os.environ | {"COLUMNS": "1000"},  # or a long path is broken in two
         capture_output=True,
         text=True,
         timeout=280,
