@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from torch import nn
 
+from nars.candidates import open_architectures
 from nars.costs.constraint import Constraint, priced
 from nars.errors import UserError
 from nars.networks.architectures import architecture_of, network_of
@@ -16,15 +17,14 @@ from nars.problem import Problem
 from nars.reporting.facts.rows import candidate_rows
 from nars.reporting.facts.sections import sections_of
 from nars.settings import (
-    ArchitectureSpaceSettings,
     ConstraintSettings,
     CostLimits,
     DataSettings,
     LatencySettings,
     RecipeSpaceSettings,
     parse,
+    search_space_of,
 )
-from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace
 from nars.spaces.recipe import recipe_space
 from nars.study.answers import Run
@@ -70,9 +70,8 @@ class OpenStudy:
     def space(self, *, answer: str | None = None) -> JointSpace:
         """The joint space that was searched."""
         settings = self._run(answer).summary.settings
-        architecture = parse(ArchitectureSpaceSettings, settings["search_space"], where="search_space")
         recipe = parse(RecipeSpaceSettings, settings["recipe_space"], where="recipe_space")
-        return JointSpace(ArchitectureSpace(architecture), recipe_space(recipe))
+        return JointSpace(open_architectures(search_space_of(settings["search_space"])), recipe_space(recipe))
 
     def problem(self, *, answer: str | None = None, **limits: float) -> Problem:
         """The question of a search under limits of one's own (`max_macs=5e8`; none: its own), with what `evolve` takes:

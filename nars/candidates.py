@@ -1,4 +1,5 @@
-"""Candidates by name: a file of a search or a training, a published one, or any network of timm."""
+"""Candidates by name: a file of a search or a training, a published one, or any network of timm; and search spaces,
+which may be one of them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,9 +8,10 @@ import yaml
 
 from nars.errors import UserError
 from nars.files import CONF, NumberLoader
-from nars.networks.architectures import architecture_of
-from nars.networks.timm_models import timm_architecture
+from nars.settings import FixedSpaceSettings, SearchSpaceSettings
+from nars.spaces.architecture import Architecture, ArchitectureSpace
 from nars.spaces.candidate import Candidate
+from nars.spaces.fixed import Architectures, FixedArchitecture
 from nars.spaces.recipe import Recipe
 
 FOLDER = CONF / "candidates"
@@ -48,9 +50,32 @@ def load_architecture(name: str) -> dict:
     return _load(name, "candidate")[0]
 
 
+def with_architecture(settings: SearchSpaceSettings) -> SearchSpaceSettings:
+    """Settings of a search space that say which network its `candidate` is, if it has one and they do not yet;
+    UserError if there is no such network."""
+    if not isinstance(settings, FixedSpaceSettings) or settings.architecture is not None:
+        return settings
+    architecture, _ = _load(settings.candidate, "search_space.candidate")
+    if settings.resolution is not None:
+        architecture = architecture | {"resolution": settings.resolution}
+    return settings.model_copy(update={"architecture": architecture})
+
+
+def open_architectures(settings: SearchSpaceSettings) -> Architectures:
+    """The space that the settings describe: of many architectures, or of the one that `with_architecture` has found."""
+    if not isinstance(settings, FixedSpaceSettings):
+        return ArchitectureSpace(settings)
+    from nars.networks.architectures import architecture_of, costs_of  # torch is imported where it is needed
+
+    network = architecture_of(with_architecture(settings).architecture, where="search_space.architecture")
+    return FixedArchitecture(settings.name, settings.candidate, network, lambda pricing: costs_of(network, pricing))
+
+
 def _load(name: str, key: str) -> tuple[dict, dict]:
     """Architecture, checked, and recipe."""
     if name.startswith("timm:"):
+        from nars.networks.timm_models import timm_architecture  # timm and torch take seconds
+
         return timm_architecture(name.removeprefix("timm:"), where=f"{key}={name}").to_dict(), {}
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -62,7 +87,15 @@ def _load(name: str, key: str) -> tuple[dict, dict]:
     if isinstance(values.get("recipe"), str):
         values["recipe"] = _recipe_named(values["recipe"], where=str(path))
     candidate = Candidate.from_dict(values, where=str(path))
-    return architecture_of(candidate.architecture, where=f"{path}: architecture").to_dict(), candidate.recipe
+    return _checked(candidate.architecture, where=f"{path}: architecture"), candidate.recipe
+
+
+def _checked(architecture: Mapping, *, where: str) -> dict:
+    if "timm" not in architecture:
+        return Architecture.from_dict(architecture, where=where).to_dict()
+    from nars.networks.timm_models import TimmArchitecture
+
+    return TimmArchitecture.from_dict(architecture, where=where).to_dict()
 
 
 def _recipe_named(name: str, *, where: str) -> dict:

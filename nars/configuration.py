@@ -24,6 +24,7 @@ from nars.overrides import with_texts_quoted
 from nars.settings import (
     CostLimits,
     ExportSettings,
+    FixedSpaceSettings,
     MeasureSettings,
     PrepareSettings,
     PretrainScriptSettings,
@@ -58,6 +59,8 @@ OmegaConf.register_new_resolver(  # for help, as all that follows
 OmegaConf.register_new_resolver("limited_costs", lambda: ", ".join(LIMITED), replace=True)
 OmegaConf.register_new_resolver("name_of_study", lambda *given: name_of_study(*given), replace=True)
 OmegaConf.register_new_resolver("name_of_data", lambda data: name_of_data(data), replace=True)
+OmegaConf.register_new_resolver("limit_of_space", lambda space: limit_of_space(space), replace=True)
+OmegaConf.register_new_resolver("name_of_reference", lambda space: name_of_reference(space), replace=True)
 OmegaConf.register_new_resolver("classes_counted", lambda *given: classes_counted(*given), replace=True)
 # All keys of a recipe and all limits, null, so that files in conf/ name only what they set: Hydra refuses keys that a
 # configuration does not have.
@@ -87,6 +90,19 @@ def name_of_data(data: DictConfig) -> str:
     path = Path(os.path.abspath(os.path.expanduser(str(root))))
     name = path.parent.name if path.name.lower() in TRAIN else path.name
     return _valid_name(unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()) or data.name
+
+
+def limit_of_space(space: str) -> str:
+    """The option of constraint= unless it is given: no limit where there is one network alone."""
+    return "none" if space == "fixed" else "flops_600m"
+
+
+def name_of_reference(space: DictConfig) -> str | None:
+    """What answers are compared with unless told otherwise: FBNetV3-A; a network whose recipe alone is searched, with
+    the recipe that it has already."""
+    if "candidate" not in space:
+        return "fbnetv3_a"
+    return None if OmegaConf.is_missing(space, "candidate") else space.candidate
 
 
 def classes_counted(data: str, records: str | None) -> int | None:
@@ -207,9 +223,15 @@ def _missing_option(error: MissingConfigException) -> str:
 
 
 def settings_from(config: DictConfig, settings_class: type[SettingsType]) -> SettingsType:
-    """Settings of a script; UserError for a key that must be given and was not, or any invalid value."""
+    """Settings of a script, in which a search space of one network says what that is; UserError for a key that must be
+    given and was not, or any invalid value."""
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key}: must be given on the command line: {error.full_key}=...") from None
-    return parse(settings_class, values)
+    settings = parse(settings_class, values)
+    if not isinstance(settings, SearchSettings) or not isinstance(settings.search_space, FixedSpaceSettings):
+        return settings
+    from nars.candidates import with_architecture  # imports spaces, which others here do without
+
+    return settings.model_copy(update={"search_space": with_architecture(settings.search_space)})

@@ -1,5 +1,6 @@
 """The question of a search: which architecture-recipe pair is best within the limits?"""
 
+import json
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nars.candidates import open_architectures
 from nars.costs.constraint import Constraint, check_reachable, extremes, priced
 from nars.costs.joint import price
 from nars.costs.pricing import Pricing
@@ -15,10 +17,10 @@ from nars.data import ImageData, open_data
 from nars.errors import UserError
 from nars.latency.opening import MeasuredLatency, open_latency, shapes_of_space
 from nars.search.evolution import random_feasible
-from nars.settings import ArchitectureSpaceSettings, DataSettings, LatencySettings, SearchSettings
+from nars.settings import DataSettings, LatencySettings, SearchSettings, search_space_of
 from nars.shell import override, word
-from nars.spaces.architecture import ArchitectureSpace
 from nars.spaces.candidate import Candidate, JointSpace
+from nars.spaces.fixed import Architectures, FixedArchitecture
 from nars.spaces.recipe import RecipeSpace, fixed_recipe, recipe_space
 from nars.study.answers import SPLIT
 
@@ -108,7 +110,9 @@ class Problem:
         if self.latency is None:
             return None
         space = self.space.architecture
-        of = (override("search_space", space.name), word("num_classes", str(self.num_classes)))
+        fixed = isinstance(space, FixedArchitecture)
+        what = override("candidate", space.candidate) if fixed else override("search_space", space.name)
+        of = (what, word("num_classes", str(self.num_classes)))
         return open_latency(self.latency, shapes_of_space(space, self.num_classes), of=of)
 
     @property
@@ -173,9 +177,9 @@ def _recipes(settings: SearchSettings) -> RecipeSpace:
 
 
 @lru_cache(maxsize=2)
-def _architectures(settings: str) -> ArchitectureSpace:
+def _architectures(settings: str) -> Architectures:
     """The space of settings as JSON. Jobs of a sweep share it, and the tables of costs that belong to it."""
-    return ArchitectureSpace(ArchitectureSpaceSettings.model_validate_json(settings))
+    return open_architectures(search_space_of(json.loads(settings)))
 
 
 def _without_new_split(data: DataSettings) -> DataSettings:

@@ -81,6 +81,7 @@ TINY = {
 }
 # Of these only the settings are checked: they need what a test has not.
 ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "offline=false", "records=", "command=", "networks=")
+ELSEWHERE += ("search_space.candidate=",)  # large networks; tests/test_fixed_network.py searches with a small one
 
 
 def documented() -> list[str]:

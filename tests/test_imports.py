@@ -43,16 +43,16 @@ ALLOWED = {
     "reporting/tracking": FACTS | {"wandb_run"},
     "overrides": LOW | {"shell"},
     "advice": LOW,
-    "configuration": LOW | {"advice", "costs/table", "overrides", "streams"},
+    "configuration": LOW | {"advice", "candidates", "costs/table", "overrides", "streams"},
     "sweep": LOW | {"configuration", "console", "shell", "streams", "study", "reporting/screen"},
 }
 ALLOWED["supernet"] = LOW | {"spaces", "costs", "networks", "data"}
-ALLOWED["problem"] = LOW | {"spaces", "costs", "data", "latency", "search", "shell", "study"}
+ALLOWED["problem"] = LOW | {"candidates", "spaces", "costs", "data", "latency", "search", "shell", "study"}
 ALLOWED["methods"] = ONE_TRAINING | {"leases", "problem", "study", "search", "predictor", "seeds", "training"}
 ALLOWED["methods"] |= {"training/single", "supernet"}
 WITH_HYDRA = {"advice", "overrides", "configuration", "sweep"}
 ALLOWED["exporting"] = LOW | {"data", "networks", "training/weights"}
-ALLOWED["api"] = FACTS | {"networks", "predictor", "problem", "reporting/facts", "training/weights"}
+ALLOWED["api"] = FACTS | {"candidates", "networks", "predictor", "problem", "reporting/facts", "training/weights"}
 ALLOWED["commands"] = set(ALLOWED) - WITH_HYDRA - {"api"}
 
 

@@ -19,6 +19,7 @@ from nars.files import make_study_folder
 from nars.methods.contract import Answer, Measurement, Told
 from nars.methods.opening import open_method
 from nars.methods.supernet_plan import SupernetPlan
+from nars.networks.architectures import image_size
 from nars.problem import ENCODERS, PREDICTORS, Problem
 from nars.reporting.page.report import write_report
 from nars.reporting.screen.live import LiveReport
@@ -163,7 +164,7 @@ class Search:
         if self.in_sweep or s.records is not None:
             return
         architectures = map(p.space.architecture.architecture, p.space.architecture.sample(SIDES_OF, 0))
-        sides = {architecture.image_side(s.protocol.image_scale) for architecture in architectures}
+        sides = {image_size(architecture, s.protocol) for architecture in architectures}
         images = Images.of(p.data, s.data)
         latency = p.measured_latency.file.words if p.measured_latency else ""
         print_search_setup(self.console, s, images, sides=sides, num_classes=p.num_classes, latency=latency)

@@ -10,7 +10,7 @@ from nars.costs.pricing import Pricing
 from nars.costs.table import ALWAYS, LATENCY, LIMITED, short_number
 from nars.errors import UserError
 from nars.settings import CostLimits
-from nars.spaces.architecture import ArchitectureSpace
+from nars.spaces.fixed import Architectures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def priced(axis: str, *limits: CostLimits, latency: bool = False) -> tuple[str, 
     return tuple(name for name in LIMITED if name in needed)
 
 
-def check_reachable(constraint: Constraint, space: ArchitectureSpace, pricing: Pricing, *, what: str) -> None:
+def check_reachable(constraint: Constraint, space: Architectures, pricing: Pricing, *, what: str) -> None:
     """UserError if `space` has no architecture inside any one limit; names the nearest cost it can reach."""
     for name, low, high in zip(constraint.names, constraint.low, constraint.high, strict=True):
         if high < np.inf:
@@ -83,11 +83,11 @@ def check_reachable(constraint: Constraint, space: ArchitectureSpace, pricing: P
                 )
 
 
-def extremes(constraint: Constraint, space: ArchitectureSpace, pricing: Pricing) -> np.ndarray:
+def extremes(constraint: Constraint, space: Architectures, pricing: Pricing) -> np.ndarray:
     """Points (k, d) with the least of each cost that has an upper limit, and the greatest of each that has a lower
     one: where hardly any architecture keeps the limits, these may."""
     points = []
     for name, low, high in zip(constraint.names, constraint.low, constraint.high, strict=True):
         points += [extreme(space, name, pricing).point] if high < np.inf else []
         points += [extreme(space, name, pricing, greatest=True).point] if low > -np.inf else []
-    return np.array(points, dtype=np.int16).reshape(-1, len(space))
+    return np.array(points, dtype=np.int16).reshape(len(points), len(space))

@@ -8,7 +8,7 @@ import numpy as np
 
 from nars.costs.pricing import AS_PUBLISHED, Pricing
 from nars.costs.statistics import costs, part_tables
-from nars.spaces.architecture import ArchitectureSpace
+from nars.spaces.fixed import Architectures
 
 MAX_ENTRIES = 2**22  # of a table that variable elimination makes
 
@@ -23,7 +23,7 @@ class Extreme:
 
 
 @lru_cache(maxsize=64)
-def extreme(space: ArchitectureSpace, name: str, pricing: Pricing = AS_PUBLISHED, *, greatest: bool = False) -> Extreme:
+def extreme(space: Architectures, name: str, pricing: Pricing = AS_PUBLISHED, *, greatest: bool = False) -> Extreme:
     """The architecture of `space` with the least, or the greatest, cost `name`.
 
     Exact by variable elimination over the costs of the parts. Where the space is too large for that, one choice after
@@ -74,7 +74,7 @@ def _joint(dimension: int, tables: Sequence[tuple[tuple[int, ...], np.ndarray]])
     return dict(sorted(pair for pairs in together for pair in pairs))
 
 
-def _improved(cost, space: ArchitectureSpace, point: np.ndarray) -> np.ndarray:
+def _improved(cost, space: Architectures, point: np.ndarray) -> np.ndarray:
     """A point of which no single choice can be replaced by a cheaper one."""
     changed = True
     while changed:

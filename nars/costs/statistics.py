@@ -16,6 +16,7 @@ from nars.costs.pricing import AS_PUBLISHED, Pricing
 from nars.costs.shapes import Part, Shapes, distinct_rows, parts
 from nars.costs.table import LATENCY
 from nars.spaces.architecture import ArchitectureSpace
+from nars.spaces.fixed import Architectures, FixedArchitecture
 from nars.spaces.table import ArchitectureTable
 
 CHUNK = 8192  # rows priced together: the working set of one chunk stays in the cache
@@ -125,7 +126,7 @@ def table_costs(table: ArchitectureTable, names: tuple[str, ...], pricing: Prici
 
 
 def costs(
-    space: ArchitectureSpace, points: np.ndarray, names: tuple[str, ...], pricing: Pricing = AS_PUBLISHED
+    space: Architectures, points: np.ndarray, names: tuple[str, ...], pricing: Pricing = AS_PUBLISHED
 ) -> np.ndarray:
     """Costs float64 (n, len(names)) of points (n, d) of `space`."""
     chunks = [points[i : i + CHUNK] for i in range(0, len(points), CHUNK)]
@@ -160,8 +161,12 @@ class PartTable:
 
 
 @lru_cache(maxsize=16)
-def part_tables(space: ArchitectureSpace, names: tuple[str, ...], pricing: Pricing) -> tuple[PartTable, ...] | None:
-    """The tables of all parts, whose sum a network costs; None if one would have more than `MAX_ENTRIES` entries."""
+def part_tables(space: Architectures, names: tuple[str, ...], pricing: Pricing) -> tuple[PartTable, ...] | None:
+    """The tables of all parts, whose sum a network costs; None if one would have more than `MAX_ENTRIES` entries.
+    A single network is one part."""
+    if isinstance(space, FixedArchitecture):
+        known = space.costs_of(pricing)
+        return (PartTable(dimensions=(), values=np.array([known[name] for name in names], dtype=np.float64)),)
     found = parts(space.runs, pricing.num_classes)
     if max(math.prod(_sizes(space, space.deciding(part.fields))) for part in found) > MAX_ENTRIES:
         return None
@@ -228,7 +233,7 @@ def _entries(columns: np.ndarray, dimensions: tuple[int, ...], sizes: tuple[int,
 
 
 @lru_cache(maxsize=16)
-def _lookup(space: ArchitectureSpace, names: tuple[str, ...], pricing: Pricing) -> _Lookup | None:
+def _lookup(space: Architectures, names: tuple[str, ...], pricing: Pricing) -> _Lookup | None:
     """The lookup of a space; None if there are no tables."""
     tables = part_tables(space, names, pricing)
     return None if tables is None else _Lookup(tables)

@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nars.candidates import open_architectures
 from nars.costs.latency import LatencyTable
 from nars.costs.shapes import Shape, distinct_rows, shapes_of
 from nars.costs.statistics import rows_of_space
 from nars.errors import UserError
 from nars.files import content_key
 from nars.latency.table import DeviceFile, TableFile, read_table
-from nars.settings import ArchitectureSpaceSettings, LatencySettings
+from nars.settings import LatencySettings, SearchSpaceSettings
 from nars.shell import command, override
-from nars.spaces.architecture import Architecture, ArchitectureSpace
+from nars.spaces.architecture import Architecture
+from nars.spaces.fixed import Architectures, FixedArchitecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +43,12 @@ class MeasuredLatency:
         }
 
 
-def shapes_of_space(space: ArchitectureSpace, num_classes: int) -> list[Shape]:
-    """Every block that a network of the space can have."""
+def shapes_of_space(space: Architectures, num_classes: int) -> list[Shape]:
+    """Every block that a network of the space can have; UserError for a network of timm."""
+    if isinstance(space, FixedArchitecture):
+        if not isinstance(space.network, Architecture):
+            raise UserError(f"{space.candidate} has no latency: blocks of timm's networks are not measured")
+        return shapes_of_architecture(space.network, num_classes)
     return [Shape.of_row(row) for row in rows_of_space(space, num_classes)]
 
 
@@ -97,14 +103,14 @@ def _missing(known: TableFile, missing: Sequence[Shape], asked: int, of: Sequenc
     )
 
 
-def answer_key(settings: LatencySettings, space: ArchitectureSpaceSettings) -> str:
+def answer_key(settings: LatencySettings, space: SearchSpaceSettings) -> str:
     """Stands for all of a table that decides an answer: what it holds of the space, with classifiers of any number of
     classes, so that a table which gains other entries gives the same. Where entries are predicted, all of it
     decides."""
     known = read_table(Path(settings.table))
     entries = known.entries
     if settings.missing == "error":
-        shapes = set(shapes_of_space(ArchitectureSpace(space), num_classes=1))
+        shapes = set(shapes_of_space(open_architectures(space), num_classes=1))
         entries = {
             shape: ms
             for shape, ms in entries.items()

@@ -29,6 +29,7 @@ from nars.search.rounds import History
 from nars.seeds import Stage, stage_seed
 from nars.settings import DifferentiableSettings
 from nars.spaces.architecture import ArchitectureSpace
+from nars.spaces.fixed import FixedArchitecture
 from nars.study.ledgers import LEDGER
 from nars.study.summary import findings_of
 from nars.supernet.contract import MixtureCosts, Supernet
@@ -78,6 +79,8 @@ class DifferentiableMethod(BaseMethod, ABC):
     def check(self) -> None:
         """See `Method`."""
         space, name = self.problem.space.architecture, self.own.name
+        if isinstance(space, FixedArchitecture):
+            raise UserError(f"method={name} chooses architectures, and {space.candidate} is one; take method=nars")
         self.check_space(space)
         if self.own.loss.name == "target" and not self._ceilings:
             raise UserError(

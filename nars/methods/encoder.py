@@ -94,9 +94,9 @@ def _pretrain(
     progress: Progress,
     watched: Watched,
 ) -> None:
-    """Pretrain, unless the settings go without, and write the file."""
+    """Pretrain, unless the settings go without or there is no architecture to encode, and write the file."""
     settings = predictor.settings
-    if not settings.pretrained:
+    if not settings.pretrained or not space.architecture.columns:
         predictor.save(path)
         return
     with watched(path) as tell:

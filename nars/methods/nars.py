@@ -18,7 +18,9 @@ from nars.search.pool import Pool, sample_pool
 from nars.search.rounds import Evaluate, History, Round, run_rounds
 from nars.search.strategies import Strategy, open_strategy
 from nars.seeds import Stage, stage_seed
+from nars.settings import Recipe
 from nars.spaces.candidate import Candidate
+from nars.spaces.fixed import FixedArchitecture
 from nars.study.ledgers import LEDGER
 from nars.training.trainer import CandidateTrainer
 from nars.training.worker import train_job
@@ -43,7 +45,17 @@ class NarsMethod(BaseMethod):
     def check(self) -> None:
         """See `Method`."""
         self.problem.check_reachable(self.window, what="strategy.window")
+        self._check_trainable()
         _ = self.reference
+
+    def _check_trainable(self) -> None:
+        """UserError if the only network there is cannot be trained with the recipes."""
+        space, recipe = self.problem.space.architecture, self.problem.space.recipe
+        if isinstance(space, FixedArchitecture):
+            from nars.networks.architectures import check_trainable  # timm takes a second
+
+            most = Recipe.from_dict(recipe.decode(recipe.sizes - 1))  # with all that a recipe can ask for
+            check_trainable(space.network, most, self.settings.protocol, num_classes=self.problem.num_classes)
 
     def plan(self):
         """The `nars.methods.dry_run.Plan` of what is trained next; a sentence if the ledger holds all of it."""

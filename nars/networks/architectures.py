@@ -46,6 +46,14 @@ def check_image_size(architecture: Architecture | TimmArchitecture, side: int) -
         measured_costs(build_timm_network(architecture, num_classes=2), side)
 
 
+def check_trainable(
+    architecture: Architecture | TimmArchitecture, recipe: Recipe, protocol: ProtocolSettings, *, num_classes: int
+) -> None:
+    """UserError if the network cannot be built or cannot be trained so: nothing has to be trained to know."""
+    check_image_size(architecture, image_size(architecture, protocol))
+    network_of(architecture, num_classes=num_classes, recipe=recipe)
+
+
 def image_size(architecture: Architecture | TimmArchitecture, protocol: ProtocolSettings) -> int:
     """Side in pixels of the images of a training: resolution times the protocol's scale, at least `MIN_IMAGE_SIZE` and
     what the architecture takes."""

@@ -52,7 +52,10 @@ def build_timm_network(architecture: TimmArchitecture, *, num_classes: int, reci
         network = timm.create_model(name, num_classes=num_classes, drop_rate=recipe.dropout if recipe else 0.0, **paths)
     except NOT_BUILT as error:
         if "drop_path_rate" in str(error):
-            raise UserError(f"timm:{name} has no stochastic depth; set recipe.stochastic_depth=0.0") from None
+            raise UserError(
+                f"timm:{name} has no stochastic depth; set recipe.stochastic_depth=0.0 (in a search "
+                "recipe_space.stochastic_depth=0.0)"
+            ) from None
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise UserError(
             f"timm:{name} cannot be built with {num_classes} classes ({reason}); try another model"

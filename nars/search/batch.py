@@ -7,10 +7,12 @@ SETS = 512  # random batches of which the most even one is taken
 
 
 def cost_bins(costs: np.ndarray, m: int) -> np.ndarray:
-    """Bin int (n,) in 0 .. m - 1 of each cost (n,), in m bins of equal width from the lowest to the highest."""
+    """Bin int (n,) in 0 .. m - 1 of each cost (n,), in m bins of equal width from the lowest to the highest.
+
+    Where all cost the same they are one bin."""
     low, high = costs.min(), costs.max()
     if high == low:
-        return np.arange(len(costs)) % m
+        return np.zeros(len(costs), dtype=int)
     return np.minimum(((costs - low) / (high - low) * m).astype(int), m - 1)
 
 

@@ -60,11 +60,14 @@ from nars.settings.spaces import (
     BlockStageSettings,
     ConstraintSettings,
     CostLimits,
+    FixedSpaceSettings,
     Range,
     Recipe,
     RecipeSpaceSettings,
     SameAs,
+    SearchSpaceSettings,
     StageSettings,
+    search_space_of,
 )
 from nars.settings.training import (
     DataSettings,

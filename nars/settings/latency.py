@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from nars.settings.base import NonNegativeInt, PathText, Seed, Settings
-from nars.settings.spaces import ArchitectureSpaceSettings
+from nars.settings.spaces import SeveralArchitectures
 
 
 class LatencySettings(Settings):
@@ -27,7 +27,7 @@ class MeasureSettings(Settings):
     far sums of blocks are to be trusted, and how they are scaled. Milliseconds are those of a `batch` on `threads`.
     """
 
-    search_space: ArchitectureSpaceSettings
+    search_space: SeveralArchitectures
     candidate: PathText | None = None
     table: PathText
     backend: Literal["onnxruntime", "torch", "command", "networks"] = "onnxruntime"

@@ -8,7 +8,13 @@ from nars.settings.base import PathText, Seed, Settings, later
 from nars.settings.latency import LatencySettings
 from nars.settings.methods import MethodSettings
 from nars.settings.search import ConfirmSettings, EvolutionSettings, PredictorSettings, StrategySettings
-from nars.settings.spaces import ArchitectureSpaceSettings, ConstraintSettings, Recipe, RecipeSpaceSettings
+from nars.settings.spaces import (
+    ConstraintSettings,
+    Recipe,
+    RecipeSpaceSettings,
+    SearchSpaceSettings,
+    SeveralArchitectures,
+)
 from nars.settings.training import (
     DataSettings,
     ExecutorSettings,
@@ -37,7 +43,7 @@ def _shows_pretrainings(logger: LoggerSettings) -> LoggerSettings:
 class PretrainScriptSettings(StudySettings):
     """`pretrain_predictor.py`: `output` null writes into the study's folder."""
 
-    search_space: ArchitectureSpaceSettings
+    search_space: SeveralArchitectures
     recipe_space: RecipeSpaceSettings
     predictor: PredictorSettings
     logger: Annotated[LoggerSettings, AfterValidator(_shows_pretrainings)]
@@ -74,7 +80,7 @@ class SearchSettings(StudySettings):
     the key of the kind of trainings to learn from where it holds several.
     """
 
-    search_space: ArchitectureSpaceSettings
+    search_space: SearchSpaceSettings
     recipe_space: RecipeSpaceSettings
     constraint: ConstraintSettings
     data: DataSettings

@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    create_model,
+    model_validator,
+)
 
 from nars.costs.table import COSTS, LIMITED
-from nars.settings.base import Fraction, Settings, later, parse
+from nars.settings.base import Fraction, PathText, Settings, later, parse
 from nars.settings.blocks import Activation, AnyHead, BlockKind
 
 MAX_CHOICES = 32_767  # of one dimension: points hold the index of a choice as int16
@@ -127,6 +136,45 @@ class ArchitectureSpaceSettings(Settings):
     kinds: dict[str, BlockKind] = later({})
     stages: Annotated[tuple[AnyStageSettings, ...], Field(min_length=1)]
     head: AnyHead
+
+
+class FixedSpaceSettings(Settings):
+    """One network, whose recipe alone is searched (group `search_space`): `candidate` is a file, the name of one in
+    conf/candidates, or timm:<model name>; `resolution` of its images in pixels, null = its own.
+
+    `architecture` is what the candidate says, in plain containers: filled in when a search is composed, so that what
+    was searched is known from its settings."""
+
+    name: str
+    candidate: PathText
+    resolution: PositiveInt | None = None
+    architecture: dict | None = later(None)
+
+
+def _kind_of_space(given) -> str:
+    fixed = isinstance(given, FixedSpaceSettings) or (isinstance(given, dict) and "candidate" in given)
+    return "fixed" if fixed else "several"
+
+
+SearchSpaceSettings = Annotated[
+    Annotated[ArchitectureSpaceSettings, Tag("several")] | Annotated[FixedSpaceSettings, Tag("fixed")],
+    Discriminator(_kind_of_space),
+]
+
+
+def _several(settings):
+    if isinstance(settings, FixedSpaceSettings):
+        raise ValueError("one network is nothing to choose among, so search_space=fixed is for search.py alone")
+    return settings
+
+
+SeveralArchitectures = Annotated[SearchSpaceSettings, AfterValidator(_several)]
+
+
+def search_space_of(values: Mapping) -> SearchSpaceSettings:
+    """The settings that plain containers hold; UserError names what is wrong."""
+    settings_class = FixedSpaceSettings if _kind_of_space(values) == "fixed" else ArchitectureSpaceSettings
+    return parse(settings_class, dict(values), where="search_space")
 
 
 class Recipe(Settings):

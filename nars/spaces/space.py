@@ -54,6 +54,8 @@ class Space:
 
         The same seed always gives the same sequence, so sample(n, s)[k:] equals sample(n - k, s, skip=k).
         """
+        if not len(self):
+            return np.empty((n, 0), dtype=np.int16)
         engine = qmc.Sobol(d=len(self), scramble=True, rng=np.random.default_rng(seed))
         if skip:
             engine.fast_forward(skip)

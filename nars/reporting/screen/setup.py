@@ -13,6 +13,7 @@ from nars.settings import (
     DataSettings,
     DifferentiableSettings,
     ExecutorSettings,
+    FixedSpaceSettings,
     ProtocolSettings,
     SearchSettings,
     StrategySettings,
@@ -63,7 +64,7 @@ def print_search_setup(
         console,
         {
             "data": _data(images),
-            "space": f"{settings.search_space.name}, {'one recipe' if in_supernet else _candidates(settings)}",
+            "space": f"{_architectures(settings)}, {'one recipe' if in_supernet else _candidates(settings)}",
             "costs": _classes(num_classes, images) + (f"; latency of {latency}" if latency else ""),
             "protocol": _protocol(settings.protocol, images, sides),
             **way,
@@ -72,6 +73,11 @@ def print_search_setup(
             "study": f"{settings.runs_dir}/{settings.study}",
         },
     )
+
+
+def _architectures(settings: SearchSettings) -> str:
+    space = settings.search_space
+    return f"{space.candidate} alone" if isinstance(space, FixedSpaceSettings) else space.name
 
 
 def _candidates(settings: SearchSettings) -> str:
