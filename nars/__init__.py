@@ -15,6 +15,7 @@ _ROOM_OF = {
     "costs_of": "networks.architectures",
     "evolve": "search.evolution",
     "load_candidate": "candidates",
+    "load_detector": "training.weights.detector_files",
     "load_space": "spaces.opening",
     "load_trained": "training.weights.card",
     "network_of": "networks.architectures",

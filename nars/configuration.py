@@ -23,6 +23,7 @@ from nars.options import options_of
 from nars.overrides import with_texts_quoted
 from nars.settings import (
     CostLimits,
+    DetectSettings,
     ExportSettings,
     FixedSpaceSettings,
     MeasureSettings,
@@ -44,6 +45,7 @@ BY_SCRIPT = {
     "pretrain_predictor": PretrainScriptSettings,
     "prepare_data": PrepareSettings,
     "export": ExportSettings,
+    "detect": DetectSettings,
     "measure_latency": MeasureSettings,
 }
 

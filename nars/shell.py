@@ -5,7 +5,8 @@ import shlex
 import sys
 from pathlib import Path
 
-SCRIPTS = ("search.py", "train.py", "pretrain_predictor.py", "prepare_data.py", "measure_latency.py", "export.py")
+SCRIPTS = ("search.py", "train.py", "detect.py", "pretrain_predictor.py", "prepare_data.py", "measure_latency.py")
+SCRIPTS += ("export.py",)
 PLAIN = re.compile(r"(\.{0,2}/|[A-Za-z_])[\w./-]*", re.ASCII)  # what Hydra takes for text without quotes
 OTHERWISE = re.compile("null|true|false|nan|inf", re.IGNORECASE)  # ... but for these
 

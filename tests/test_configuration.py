@@ -17,6 +17,7 @@ from nars.costs.table import LIMITED
 from nars.errors import UserError
 from nars.settings import (
     CostLimits,
+    DetectSettings,
     PrepareSettings,
     PretrainScriptSettings,
     Recipe,
@@ -32,6 +33,7 @@ CONF = ROOT / "conf"
 SCRIPTS = {
     "search": SearchSettings,
     "train": TrainSettings,
+    "detect": DetectSettings,
     "pretrain_predictor": PretrainScriptSettings,
 }
 GROUPS = sorted(
@@ -210,6 +212,11 @@ OF_THE_EMBEDDED_DEFAULT = {  # what the shipped configuration sets otherwise tha
     "protocol.warmup_epochs",
     "protocol.ema_decay",
     "protocol.augmentation",
+    "detection_protocol.lr_batch_size",
+    "detection_protocol.lr_decay",
+    "detection_protocol.warmup_epochs",
+    "detection_protocol.ema_decay",
+    "detection_protocol.augmentation",
     "strategy.rounds",
     "strategy.batch",
     "confirm.pairs",
@@ -418,7 +425,12 @@ def test_help_names_every_group_and_option(script):
         line = next(line for line in text.splitlines() if line.strip().startswith(f"{group}: "))
         offered = [option.strip() for option in line.split(":")[1].split(",")]
         assert offered == sorted(file.stem for file in (CONF / group).glob("*.yaml"))
-    for key in ("study", "runs_dir", "seed", *{"train": ("candidate=", "recipe.")}.get(script, ())):
+    for key in (
+        "study",
+        "runs_dir",
+        "seed",
+        *{"train": ("candidate=", "recipe."), "detect": ("candidate=",)}.get(script, ()),
+    ):
         assert key in text, key
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 from sklearn.datasets import load_digits
 
+from nars.commands.detect import train_detector
 from nars.commands.evaluate import evaluate_weights
 from nars.commands.export import export_weights
 from nars.commands.latency import measure_latency
@@ -24,6 +25,7 @@ from nars.commands.search import Search
 from nars.commands.train import train_candidate
 from nars.configuration import settings_from
 from nars.settings import (
+    DetectSettings,
     ExportSettings,
     MeasureSettings,
     PrepareSettings,
@@ -41,6 +43,7 @@ SETTINGS = {
     "measure_latency.py": MeasureSettings,
     "pretrain_predictor.py": PretrainScriptSettings,
     "export.py": ExportSettings,
+    "detect.py": DetectSettings,
 }
 # What makes a run tiny, unless the command says otherwise; sizes do, whatever the command says.
 SIZES = ("protocol.epochs", "protocol.batch_size", "strategy.rounds", "strategy.batch", "entries", "format=")
@@ -78,6 +81,15 @@ TINY = {
     "measure_latency.py": {"table": "latency/onnxruntime", "passes": "1", "check_networks": "0", "entries": "100"},
     "pretrain_predictor.py": {"predictor.pretrain.pool_size": "200", "predictor.pretrain.epochs": "1"},
     "export.py": {"format": "hub", "latency_runs": "1"},
+    "detect.py": {
+        "candidate": "timm:test_efficientnet",
+        "detection_protocol.epochs": "1",
+        "detection_protocol.steps_per_epoch": "1",
+        "detection_protocol.batch_size": "4",
+        "detection_protocol.image_size": "64",
+        "trainer.accelerator": "cpu",
+        "trainer.loader_workers": "0",
+    },
 }
 # Of these only the settings are checked: they need what a test has not.
 ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "offline=false", "records=", "command=", "networks=")
@@ -238,5 +250,7 @@ def run(script: str, settings):
             return prepare_data(settings, console)
         case "export.py":
             return export_weights(settings, console)
+        case "detect.py":
+            return train_detector(settings, console)
         case "pretrain_predictor.py":
             return pretrain_to_file(settings, console)

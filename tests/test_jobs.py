@@ -120,7 +120,15 @@ def test_a_sweep_has_a_folder_of_its_own(tmp_path, launcher):
 
 @pytest.mark.parametrize(
     "script",
-    ["search.py", "train.py", "pretrain_predictor.py", "prepare_data.py", "export.py", "measure_latency.py"],
+    [
+        "search.py",
+        "train.py",
+        "detect.py",
+        "pretrain_predictor.py",
+        "prepare_data.py",
+        "export.py",
+        "measure_latency.py",
+    ],
 )
 def test_every_script_hands_its_work_and_its_words_to_what_is_tested_here(script):
     calls = [node.func for node in ast.walk(ast.parse((ROOT / script).read_text())) if isinstance(node, ast.Call)]

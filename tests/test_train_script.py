@@ -25,7 +25,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nars.candidates import load_architecture
 from nars.commands.evaluate import evaluate_weights
-from nars.commands.train import SECONDS_BETWEEN_LINES, _EpochLines, train_candidate
+from nars.commands.one_training import SECONDS_BETWEEN_LINES, EpochLines
+from nars.commands.train import train_candidate
 from nars.configuration import settings_from
 from nars.data import open_data
 from nars.errors import UserError
@@ -202,7 +203,7 @@ def stops(monkeypatch):
     @contextlib.contextmanager
     def context():
         with monkeypatch.context() as patch:
-            patch.setattr("nars.commands.train._EpochLines.__call__", stop)
+            patch.setattr("nars.commands.one_training.EpochLines.__call__", stop)
             with pytest.raises((KeyboardInterrupt, SystemExit)):
                 yield
 
@@ -511,7 +512,7 @@ def test_two_processes_train_as_one(tmp_path):
 
 def test_within_a_long_epoch_a_line_now_and_then_says_how_far_it_is():
     output = io.StringIO()
-    lines = _EpochLines(Console(file=output, width=100), 3)
+    lines = EpochLines(Console(file=output, width=100), 3)
     lines.step(2, 4, 1000, 33.3)
     assert not output.getvalue()
     for step in (5, 6):

@@ -1,15 +1,12 @@
 """What `train.py` does: one candidate trained for its own sake, to weights with a card."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from nars.candidates import load_architecture, load_candidate, predicted_accuracy
 from nars.commands.evaluate import accuracy_line, costs_line, pricing_of
+from nars.commands.one_training import EpochLines, claimed, diverged, gpu_memory_said
 from nars.costs.table import gathered
 from nars.data import ImageData, open_data
 from nars.data.names import beside
@@ -27,7 +24,6 @@ from nars.shell import command, override
 from nars.study.answers import SPLIT
 from nars.study.next_step import differing
 from nars.study.outcomes import Result
-from nars.training.claims import LEASE_SECONDS, Claims
 from nars.training.job import (
     TeacherJob,
     TrainingJob,
@@ -41,8 +37,6 @@ from nars.training.single.loggers import open_loggers, wandb_run
 from nars.training.single.run import run_training
 from nars.training.weights.card import WEIGHTS, make_card, read_card, remove_card, write_card
 from nars.wandb_run import WandbRun
-
-SECONDS_BETWEEN_LINES = 30.0
 
 
 def train_candidate(settings: TrainSettings, console: Console) -> Path:
@@ -65,15 +59,15 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
         f"{job.epochs}{goes_on}"
     )
     notices = Notices(settings.logger, folder, console)
-    with _claimed(out, console):
+    with claimed(out, console):
         ledger.refresh()
         if settings.resume and _known(ledger, job, settings, console):  # another process had it, and has just finished
             return out
-        record = _train(job, data, settings, notices, _EpochLines(console, job.epochs))
+        record = _train(job, data, settings, notices, EpochLines(console, job.epochs))
         ledger.append(record)
         forget_state(job)
     if record.status == "diverged":
-        raise _diverged()
+        raise diverged("recipe.lr")
     _say(read_card(out / WEIGHTS), out, settings, console)
     notices.say_end()
     return out
@@ -87,7 +81,7 @@ def _known(ledger: Ledger, job: TrainingJob, settings: TrainSettings, console: C
         _say(card, Path(job.folder), settings, console)
         return True
     if record is not None and record.status == "diverged":
-        raise _diverged()
+        raise diverged("recipe.lr")
     return False
 
 
@@ -96,7 +90,8 @@ def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: 
     best, weights = best_weights_path(job.folder), Path(job.folder) / WEIGHTS
     if not (settings.resume and best.exists()):  # the state's parts go together
         remove_checkpoint(job.folder)
-    with open_loggers(job) as loggers, _gpu_memory_said(), limited_threads(job.trainer.devices):
+    memory_said = gpu_memory_said(batch_size="protocol.batch_size")
+    with open_loggers(job) as loggers, memory_said, limited_threads(job.trainer.devices):
         notices.say_problem()
         record, _ = run_training(job, on_epoch=lines, on_step=lines.step, best_weights=best, loggers=loggers)
         if record.status == "finished":
@@ -106,43 +101,6 @@ def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: 
             write_card(weights, card)
             _track_weights(wandb_run(loggers), Path(settings.candidate), weights, card)
     return record
-
-
-@contextmanager
-def _gpu_memory_said() -> Iterator[None]:
-    """Too small a memory of the GPU is one line."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        reason = str(error).partition(". ")[0]
-        raise UserError(
-            f"out of GPU memory ({reason}); lower protocol.batch_size (the learning rate follows), use "
-            "trainer.precision=bf16-mixed, or share batches between more trainer.devices"
-        ) from None
-
-
-@contextmanager
-def _claimed(folder: Path, console: Console) -> Iterator[None]:
-    """Keep other processes from the training of `folder`; UserError if one is at it.
-
-    Of a process on another machine, or in another container, only its heartbeat shows that it still runs: that is
-    waited for, and without one the claim is taken over.
-    """
-    claims = Claims(folder.parent, lease_seconds=LEASE_SECONDS)
-    first, give_up, told = claims.heartbeat(folder.name), time.monotonic() + 3 * LEASE_SECONDS, False
-    while not claims.take(folder.name):
-        holder = claims.holder(folder.name)  # none: a claim without a name, which is taken over soon
-        runs = holder and (claims.is_of_this_machine(folder.name) or claims.heartbeat(folder.name) != first)
-        if runs or time.monotonic() > give_up:
-            raise UserError(f"{folder}: {holder or 'another process'} is training this; wait for it, or stop it")
-        if holder and not told:
-            console.print(f"{holder} claims this training; waiting to see whether it still runs", soft_wrap=True)
-            told = True
-        time.sleep(0.2)
-    try:
-        yield
-    finally:
-        claims.release_all()
 
 
 def result_of(folder: Path) -> Result:
@@ -160,32 +118,6 @@ def _track_weights(run: WandbRun | None, candidate: Path, weights: Path, card: d
     if candidate.parent.parent.name == "answers":
         run.use(*pairs_artifact(candidate.parent))
     run.give(f"weights-{weights.parent.name}", "weights", [weights, weights.with_name("card.yaml")])
-
-
-class _EpochLines:
-    """A line per epoch that is trained now, and within long ones a line now and then."""
-
-    def __init__(self, console: Console, epochs: int):
-        self.console = console
-        self.epochs = epochs
-        self.begun = False
-        self.said = time.monotonic()
-
-    def __call__(self, epoch: int, accuracy: float) -> None:
-        if not self.begun and epoch > 1:
-            self.console.print(f"  gone on after epoch {epoch - 1}")
-        self.begun = True
-        self.console.print(f"  epoch {epoch}/{self.epochs}: accuracy {accuracy:.4f}")
-        self.said = time.monotonic()
-
-    def step(self, epoch: int, step: int, steps: int, images_per_second: float) -> None:
-        """Within an epoch."""
-        if time.monotonic() - self.said < SECONDS_BETWEEN_LINES:
-            return
-        self.said = time.monotonic()
-        self.console.print(
-            f"  epoch {epoch}/{self.epochs}: step {step:,} of {steps:,}, {images_per_second:.0f} images a second"
-        )
 
 
 def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJob:
@@ -249,7 +181,3 @@ def _say(card: dict, folder: Path, settings: TrainSettings, console: Console) ->
     ]
     for line in lines:
         console.print(line, soft_wrap=True)
-
-
-def _diverged() -> UserError:
-    return UserError("the training diverged (NaN or infinite); try a smaller recipe.lr or a longer warm-up")

@@ -15,6 +15,13 @@ from nars.settings.blocks import (
     Kernel,
     Squeeze,
 )
+from nars.settings.detection import (
+    DetectionDataSettings,
+    DetectionProtocolSettings,
+    DetectorSettings,
+    FasterRcnnSettings,
+    ScatteredDigitsSettings,
+)
 from nars.settings.latency import LatencySettings, MeasureSettings
 from nars.settings.methods import (
     DifferentiableSettings,
@@ -27,6 +34,7 @@ from nars.settings.methods import (
 )
 from nars.settings.scripts import (
     CalibrationSettings,
+    DetectSettings,
     ExportFormat,
     ExportInput,
     ExportSettings,

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, create_model
 
-from nars.settings.base import PathText, Seed, Settings, later
+from nars.settings.base import ClosedFraction, PathText, Seed, Settings, later
+from nars.settings.detection import DetectionDataSettings, DetectionProtocolSettings, DetectorSettings
 from nars.settings.latency import LatencySettings
 from nars.settings.methods import MethodSettings
 from nars.settings.search import ConfirmSettings, EvolutionSettings, PredictorSettings, StrategySettings
@@ -138,6 +139,27 @@ class TrainSettings(StudySettings):
     latency: LatencySettings = LatencySettings()
     data: DataSettings
     protocol: ProtocolSettings
+    trainer: TrainerSettings
+    logger: LoggerSettings
+
+
+class DetectSettings(StudySettings):
+    """`detect.py`: a detector on the network of `candidate`, given as for `train.py`.
+
+    `mode` evaluate measures `weights` on the validation images; predict looks for objects in `images`, a folder or a
+    file, and shows those whose score is at least `score`. `resume` false trains from the first epoch, even what is
+    known.
+    """
+
+    mode: Literal["train", "evaluate", "predict"] = "train"
+    candidate: PathText = "fbnetv3_a0"
+    weights: PathText | None = None
+    images: PathText | None = None
+    score: ClosedFraction = 0.5
+    resume: bool = True
+    detector: DetectorSettings
+    detection_data: DetectionDataSettings
+    detection_protocol: DetectionProtocolSettings
     trainer: TrainerSettings
     logger: LoggerSettings
 

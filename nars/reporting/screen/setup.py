@@ -11,10 +11,12 @@ from nars.search.strategies import random_start
 from nars.settings import (
     ConfirmSettings,
     DataSettings,
+    DetectionDataSettings,
+    DetectSettings,
     DifferentiableSettings,
     ExecutorSettings,
     FixedSpaceSettings,
-    ProtocolSettings,
+    ScheduleSettings,
     SearchSettings,
     StrategySettings,
     TrainerSettings,
@@ -40,7 +42,7 @@ class Images:
     classes: int
 
     @classmethod
-    def of(cls, data: Counted, settings: DataSettings) -> "Images":
+    def of(cls, data: Counted, settings: DataSettings | DetectionDataSettings) -> "Images":
         """The images that settings name."""
         where = getattr(settings, "root", None)
         name = settings.name if where is None else f"{settings.name} {where}"
@@ -101,6 +103,21 @@ def print_training_setup(console: Console, settings: TrainSettings, images: Imag
     )
 
 
+def print_detection_setup(console: Console, settings: DetectSettings, images: Images, *, costs: str) -> None:
+    """What `detect.py` will do; `costs` are those of the whole detector, in words."""
+    protocol, devices = settings.detection_protocol, settings.trainer.devices
+    _print(
+        console,
+        {
+            "data": _data(images),
+            "detector": f"{settings.detector.name} on {settings.candidate}: {costs}",
+            "protocol": _protocol(protocol, images, {protocol.image_size}),
+            "devices": f"{f'{devices} devices, ' if devices > 1 else ''}{_trainer(settings.trainer)}",
+            "study": f"{settings.runs_dir}/{settings.study}",
+        },
+    )
+
+
 def _print(console: Console, lines: Mapping[str, str]) -> None:
     width = max(map(len, lines))
     for name, words in lines.items():
@@ -120,7 +137,7 @@ def _classes(num_classes: int, images: Images) -> str:
     )
 
 
-def _protocol(protocol: ProtocolSettings, images: Images, sides: Collection[int]) -> str:
+def _protocol(protocol: ScheduleSettings, images: Images, sides: Collection[int]) -> str:
     steps = protocol.steps_per_epoch
     used = min(images.train, protocol.batch_size * steps) if steps else images.train
     pixels = f"{min(sides)} px" if len(sides) == 1 else f"{min(sides)} to {max(sides)} px"

@@ -26,6 +26,7 @@ class BaseModule(pl.LightningModule):
     """
 
     metric = "accuracy"
+    one_shape = True  # of all batches, for which cuDNN then looks for its fastest algorithms
 
     def __init__(
         self, network: nn.Module, *, protocol: ScheduleSettings, average: bool, steps_per_epoch: int, seed: int

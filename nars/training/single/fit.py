@@ -138,7 +138,7 @@ def open_trainer(module: BaseModule, job: Job, part: Part, callbacks: list, logg
             strategy=DDPStrategy(broadcast_buffers=False) if settings.devices > 1 else "auto",
             use_distributed_sampler=False,  # the loaders know their part
             precision=settings.precision,
-            benchmark=True,  # cuDNN's fastest algorithms: all batches have one shape
+            benchmark=module.one_shape,
             logger=loggers or False,
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO(), OurProcesses(part)],

@@ -1,0 +1,174 @@
+"""What `detect.py` does: a detector trained on the network of a candidate, to weights with a card."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from nars.candidates import load_architecture
+from nars.commands.one_training import EpochLines, claimed, diverged, gpu_memory_said
+from nars.costs.table import in_words
+from nars.data.detection import DetectionData, open_detection_data
+from nars.files import make_study_folder, write_whole
+from nars.machine import limited_threads
+from nars.networks.architectures import architecture_of
+from nars.networks.detection.costs import detector_costs
+from nars.records import Ledger, Record, training_key
+from nars.reporting.boxes import with_boxes, write_sheet
+from nars.reporting.screen.detection import print_precisions
+from nars.reporting.screen.setup import Images, print_detection_setup
+from nars.reporting.tracking.notices import Notices
+from nars.settings import DetectSettings
+from nars.shell import command, override
+from nars.spaces.candidate import Candidate
+from nars.study.outcomes import Result
+from nars.training.detection_job import DetectionJob, detection_identity
+from nars.training.job import best_weights_path, forget_state, origin_of, remove_checkpoint
+from nars.training.single.detection import run_detection
+from nars.training.single.loggers import open_loggers, wandb_run
+from nars.training.weights.average_precision import check_library
+from nars.training.weights.card import WEIGHTS, read_card, remove_card, write_card
+from nars.training.weights.detection_card import make_detection_card, measure_detector
+from nars.training.weights.detector_files import untrained_detector
+from nars.training.weights.files import load_weights
+
+PICTURES = "predictions.png"
+SHOWN = 12  # validation images in it
+
+
+def train_detector(settings: DetectSettings, console: Console) -> Result:
+    """Train, or go on; what was reached, with the folder of the best weights and their card."""
+    check_library()
+    folder = make_study_folder(settings.runs_dir, settings.study)
+    ledger = Ledger(folder / "records.jsonl")
+    data = open_detection_data(settings.detection_data)
+    for note in data.notes:
+        console.print(note, soft_wrap=True)
+    job = _job(settings, data, folder=folder)
+    out = Path(job.folder)
+    if settings.resume and _known(ledger, job, settings, console):
+        return _result(out)
+    print_detection_setup(console, settings, Images.of(data, settings.detection_data), costs=in_words(job.costs))
+    goes_on = "; if it is stopped, the same command goes on" if settings.resume else ""
+    console.print(f"training {settings.detector.name} on {settings.candidate} until epoch {job.epochs}{goes_on}")
+    notices = Notices(settings.logger, folder, console)
+    with claimed(out, console):
+        ledger.refresh()
+        if settings.resume and _known(ledger, job, settings, console):  # another process had it, and has just finished
+            return _result(out)
+        record = _train(job, data, settings, notices, EpochLines(console, job.epochs, metric="mAP"))
+        ledger.append(record)
+        forget_state(job)
+    if record.status == "diverged":
+        raise diverged("detection_protocol.lr")
+    _say(read_card(out / WEIGHTS), out, console)
+    notices.say_end()
+    return _result(out)
+
+
+def _known(ledger: Ledger, job: DetectionJob, settings: DetectSettings, console: Console) -> bool:
+    """Whether the training has ended with weights, which are shown; UserError if it diverged."""
+    record, card = ledger.find(job.key, job.epochs), read_card(Path(job.folder) / WEIGHTS)
+    if record is not None and card is not None:
+        console.print("already trained (resume=false trains again)")
+        _say(card, Path(job.folder), console)
+        return True
+    if record is not None and record.status == "diverged":
+        raise diverged("detection_protocol.lr")
+    return False
+
+
+def _train(job: DetectionJob, data: DetectionData, settings: DetectSettings, notices: Notices, lines) -> Record:
+    """Train to the end; then weights, card and pictures take the place of earlier ones."""
+    best, weights = best_weights_path(job.folder), Path(job.folder) / WEIGHTS
+    if not (settings.resume and best.exists()):  # the state's parts go together
+        remove_checkpoint(job.folder)
+    memory_said = gpu_memory_said(batch_size="detection_protocol.batch_size")
+    with open_loggers(job) as loggers, memory_said, limited_threads(job.trainer.devices):
+        notices.say_problem()
+        record, module = run_detection(job, on_epoch=lines, on_step=lines.step, best_weights=best, loggers=loggers)
+        if record.status == "finished":
+            val_loss = module.curves["val_loss"][record.accuracies.index(max(record.accuracies))]
+            card = _measured_card(job, record, data, best, val_loss=val_loss)
+            remove_card(weights)
+            write_whole(weights, best.read_bytes())
+            write_card(weights, card)
+            if (run := wandb_run(loggers)) is not None:
+                run.summarise({name: card[name] for name in ("map", "ap50", "ap75")})
+                run.give(f"weights-{weights.parent.name}", "weights", [weights, weights.with_name("card.yaml")])
+    return record
+
+
+def _measured_card(job: DetectionJob, record: Record, data: DetectionData, best: Path, *, val_loss: float) -> dict:
+    """The card, measured from the file of weights; pictures of what it finds are written beside it."""
+    detector = untrained_detector(architecture_of(job.architecture), job.detector, num_classes=data.num_classes)
+    load_weights(detector, best)
+    protocol = job.protocol
+    precision, found = measure_detector(
+        detector, data, image_size=protocol.image_size, batch_size=protocol.batch_size, trainer=job.trainer
+    )
+    write_pictures(Path(job.folder) / PICTURES, data, found, image_size=protocol.image_size)
+    return make_detection_card(job, record, data, precision, val_loss)
+
+
+def write_pictures(path: Path, data: DetectionData, found: dict, *, image_size: int, score: float = 0.5) -> None:
+    """The first validation images: the truth at the left, detections of at least that score at the right."""
+    images, rows = data.val_set(image_size=image_size), []
+    for index in sorted(found)[:SHOWN]:
+        image, truth, detections = images.image(index), images.objects(index), found[index]
+        sure = detections["scores"] >= score
+        boxes, labels, scores = (detections[name][sure] for name in ("boxes", "labels", "scores"))
+        names = data.class_names
+        words = [f"{names[label]} {value:.2f}" for label, value in zip(labels.tolist(), scores.tolist(), strict=True)]
+        true = with_boxes(image, truth.boxes, truth.labels, [names[label] for label in truth.labels.tolist()])
+        rows.append([true, with_boxes(image, boxes, labels, words)])
+    write_sheet(path, rows, columns=3)
+
+
+def _job(settings: DetectSettings, data: DetectionData, *, folder: Path) -> DetectionJob:
+    architecture = load_architecture(settings.candidate)
+    protocol, side = settings.detection_protocol, settings.detection_protocol.image_size
+    training = detection_identity(data, settings.detector, protocol, settings.trainer)
+    key = training_key(Candidate(architecture=architecture, recipe={}), training, settings.seed)
+    detector = untrained_detector(architecture_of(architecture), settings.detector, num_classes=data.num_classes)
+    return DetectionJob(
+        key=key,
+        architecture=architecture,
+        recipe={},
+        data=settings.detection_data,
+        detector=settings.detector,
+        protocol=protocol,
+        trainer=settings.trainer,
+        logger=settings.logger,
+        training=training,
+        origin=origin_of(data, settings.detection_data),
+        folder=str(folder / "trainings" / f"{key}-epochs-{protocol.epochs}"),  # each length has its weights
+        epochs=protocol.epochs,
+        seed=settings.seed,
+        costs=detector_costs(detector, side, side),
+    )
+
+
+def _result(folder: Path) -> Result:
+    card = read_card(folder / WEIGHTS)
+    return Result(
+        accuracy=card["map"] or 0.0,
+        costs=card["costs"],
+        architecture=card["architecture"],
+        recipe={},
+        folder=str(folder),
+    )
+
+
+def _say(card: dict, folder: Path, console: Console) -> None:
+    print_precisions(console, card)
+    weights, pictures = folder / card["weights"], folder / PICTURES
+    side = card["image_size"]
+    predict = command("detect.py", "mode=predict", override("weights", weights), "images=...")
+    lines = [
+        f"weights of epoch {card['epoch']} of {card['epochs']}, the best, on {card['images']:,} validation images",
+        f"{in_words(card['costs'])} for an image of {side} x {side} px, the whole detector",
+        f"written: {weights} and card.yaml; the truth beside what was detected: {pictures}",
+        f"detect in your own photos: {predict}",
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True)

@@ -1,0 +1,125 @@
+"""Images with objects in them: what detectors are trained on and measured by."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import DataLoader
+
+from nars.data.detection.augmentation import augmented, resized
+from nars.data.loaders import BatchDataset, Draw, EpochSampler, Loader, OrderedSampler
+
+Target = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objects:
+    """The objects of an image: `boxes` float32 (n, 4), left, top, right, bottom in pixels; `labels` int64 (n,), the
+    index of each one's class; `crowd` bool (n,), whether it stands for many of them: such are not learned from, and
+    what is detected in one is neither right nor wrong."""
+
+    boxes: torch.Tensor
+    labels: torch.Tensor
+    crowd: torch.Tensor
+
+    @classmethod
+    def of(cls, boxes: Sequence, labels: Sequence[int], crowd: Sequence[bool] | None = None) -> "Objects":
+        """From plain lists; no crowds unless they are told."""
+        return cls(
+            boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            labels=torch.tensor(labels, dtype=torch.int64),
+            crowd=torch.tensor([False] * len(labels) if crowd is None else crowd, dtype=torch.bool),
+        )
+
+    def where(self, chosen: torch.Tensor) -> "Objects":
+        """Those that a mask (n,) chooses."""
+        return Objects(boxes=self.boxes[chosen], labels=self.labels[chosen], crowd=self.crowd[chosen])
+
+
+class DetectionSet(BatchDataset):
+    """Images with their objects, in batches of (images, targets).
+
+    An image is uint8 (3, h, w), its longer side as long as asked for. A target has `boxes` and `labels` of its objects
+    in that image, crowds left out, `index`, its number in the set, and `scale` (2,), by which x and y in that image
+    become those before it was resized.
+    """
+
+    def __init__(self, *, image_size: int, augmentation: str = "none"):
+        self.image_size = image_size
+        self.augmentation = augmentation
+
+    @abstractmethod
+    def image(self, index: int) -> torch.Tensor:
+        """uint8 (3, h, w)."""
+
+    @abstractmethod
+    def objects(self, index: int) -> Objects:
+        """The objects of the same image."""
+
+    def batch(self, draws: Sequence[Draw]) -> tuple[list[torch.Tensor], list[Target]]:
+        items = [self._item(draw) for draw in draws]
+        return [image for image, _ in items], [target for _, target in items]
+
+    def _item(self, draw: Draw) -> tuple[torch.Tensor, Target]:
+        whole, objects = self.image(draw.index), self.objects(draw.index)
+        objects = objects.where(~objects.crowd)
+        part, boxes, labels = augmented(whole, objects.boxes, objects.labels, how=self.augmentation, seed=draw.seed)
+        image, boxes = resized(part, boxes, image_size=self.image_size)
+        scale = torch.tensor([part.shape[2] / image.shape[2], part.shape[1] / image.shape[1]])
+        return image, {"boxes": boxes, "labels": labels, "index": torch.tensor(draw.index), "scale": scale}
+
+
+class DetectionData(ABC):
+    """Images with objects, split into train and validation.
+
+    `fingerprint` changes whenever the images, their objects, their classes or their split do, and not with the place
+    they lie at. `notes` are lines on what was passed over or mended.
+    """
+
+    class_names: tuple[str, ...]
+    fingerprint: str
+    train_size: int
+    val_size: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @abstractmethod
+    def train_set(self, *, image_size: int, augmentation: str) -> DetectionSet:
+        """The training images, augmented; UserError for an augmentation that these images do not offer."""
+
+    @abstractmethod
+    def val_set(self, *, image_size: int) -> DetectionSet:
+        """The validation images, never augmented."""
+
+    def train_loader(
+        self,
+        *,
+        image_size: int,
+        batch_size: int,
+        augmentation: str,
+        seed: int,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        pinned: bool = False,
+    ) -> DataLoader:
+        """Shuffled batches, as `ImageData.train_loader` says; the last, partial one is dropped unless it is the only
+        one."""
+        dataset = self.train_set(image_size=image_size, augmentation=augmentation)
+        drop_last = len(dataset) >= batch_size
+        left_over = len(dataset) % batch_size if drop_last and world > 1 else 0
+        sampler = EpochSampler(len(dataset), seed=seed, used=len(dataset) - left_over, rank=rank, world=world)
+        size = batch_size // world
+        return Loader(dataset, sampler=sampler, batch_size=size, workers=workers, drop_last=drop_last, pinned=pinned)
+
+    def val_loader(
+        self, *, image_size: int, batch_size: int, workers: int = 0, rank: int = 0, world: int = 1, pinned: bool = False
+    ) -> DataLoader:
+        """All validation images in order, or the share of process `rank` of `world`."""
+        dataset = self.val_set(image_size=image_size)
+        sampler = OrderedSampler(dataset, rank=rank, world=world)
+        return Loader(dataset, sampler=sampler, batch_size=batch_size, workers=workers, drop_last=False, pinned=pinned)

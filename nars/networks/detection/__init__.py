@@ -1,0 +1,1 @@
+"""Detectors of torchvision on the networks of this project."""

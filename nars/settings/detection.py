@@ -1,0 +1,84 @@
+"""Settings of detection: groups `detector`, `detection_data` and `detection_protocol`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from nars.settings.base import ClosedFraction, Fraction, NonNegativeInt, Settings, parse
+from nars.settings.training import ScheduleSettings
+
+AspectRatios = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+
+
+class ScatteredDigitsSettings(Settings):
+    """scikit-learn's digits on canvases of `side` pixels, up to `digits` on each (`detection_data=scattered_digits`).
+
+    `seed` decides which of the 1,797 digits validate, a fifth, and where all lie.
+    """
+
+    name: Literal["scattered_digits"]
+    side: Annotated[int, Field(ge=64)] = 128
+    digits: PositiveInt = 6
+    train_images: PositiveInt = 2000
+    val_images: PositiveInt = 200
+    seed: NonNegativeInt = 0
+
+
+DetectionDataSettings = ScatteredDigitsSettings
+
+
+class DetectorLimits(Settings):
+    """What all detectors are told: boxes below `score_threshold` are no detections, of two of a class that overlap by
+    more than `nms_threshold` (intersection over union) the better counts, and of an image at most `detections` do.
+    """
+
+    score_threshold: Fraction = 0.05
+    nms_threshold: ClosedFraction = 0.5
+    detections: PositiveInt = 100
+
+
+class FasterRcnnSettings(DetectorLimits):
+    """Faster R-CNN on a feature pyramid (`detector=faster_rcnn`): torchvision's, with batch norm in the pyramid.
+
+    An anchor's side is `anchor_scale` times its level's stride. In training, `anchors_per_image` anchors and
+    `boxes_per_image` proposals are compared with the truth, of which at most `positive_fraction` are objects.
+    """
+
+    name: Literal["faster_rcnn"]
+    channels: PositiveInt = 64
+    anchor_scale: PositiveFloat = 4.0
+    aspect_ratios: AspectRatios = (0.5, 1.0, 2.0)
+    proposals: PositiveInt = 100
+    anchors_per_image: PositiveInt = 64
+    boxes_per_image: PositiveInt = 32
+    positive_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+    hidden: PositiveInt = 256
+
+
+DetectorSettings = FasterRcnnSettings
+
+
+class DetectionProtocolSettings(ScheduleSettings):
+    """How a detector is trained (group `detection_protocol`).
+
+    Images are resized so that their longer side has `image_size` pixels. The learning rate is `lr` for batches of
+    `lr_batch_size`, and in proportion for others; `momentum` is SGD's. `ema`: the mean of the weights is what is
+    measured. Augmentation `flip` mirrors, `standard` also takes a random part in which objects are kept.
+    """
+
+    image_size: Annotated[int, Field(ge=64)]
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: PositiveFloat
+    lr_batch_size: PositiveInt = 16
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    ema: bool = True
+    augmentation: Literal["none", "flip", "standard"] = "standard"
+
+
+def detector_settings(values: dict) -> DetectorSettings:
+    """The settings of a detector from plain containers, as cards hold them; UserError names what is wrong."""
+    return parse(_Any, {"detector": values}).detector
+
+
+class _Any(Settings):
+    detector: DetectorSettings
