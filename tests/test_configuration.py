@@ -66,6 +66,7 @@ LIMITS = {
 ASKED_FOR = {"prepare_data": ("data.root=/images", "output=/prepared"), "export": ("weights=x",)}
 MUST_BE_GIVEN = {name: ["data.root=/images"] for name in ("folder", "imagenet200", "prepared")}
 MUST_BE_GIVEN |= {"fixed": ["search_space.candidate=fbnetv3_b"]}
+MUST_BE_GIVEN |= {name: ["start.weights=x"] for name in ("finetune", "linear_probe", "inherit")}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -127,6 +128,7 @@ def not_default(settings: Settings, prefix: str = "") -> dict:
         ("executor", "ray"),
         ("predictor", "default"),
         ("protocol", "search"),
+        ("start", "none"),
         ("strategy", "evolution"),
         ("strategy", "nars"),
         ("strategy", "random"),

@@ -92,7 +92,17 @@ TINY = {
     },
 }
 # Of these only the settings are checked: they need what a test has not.
-ELSEWHERE = ("executor=ray", "hydra/", "trainer=ddp", "offline=false", "records=", "command=", "networks=")
+ELSEWHERE = (
+    "executor=ray",
+    "hydra/",
+    "trainer=ddp",
+    "offline=false",
+    "records=",
+    "command=",
+    "networks=",
+    "weights=timm:",
+    "start=inherit",
+)
 ELSEWHERE += ("search_space.candidate=",)  # large networks; tests/test_fixed_network.py searches with a small one
 
 

@@ -35,7 +35,7 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
         raise UserError("mode=evaluate: give the weights: weights=runs/.../weights.safetensors, or an exported file")
     path = Path(settings.weights)
     card = read_card(path) or {}
-    data = _data_to_measure(settings, trained_on=card.get("training", {}).get("data"))
+    data = _data_to_measure(settings, trained_on=card.get("training", {}).get("data"), shots=card.get("shots"))
     print_passed_over(console, data.passed_over)
     measured = _exported(path, data, settings) if is_exported(path) else _weights(path, card, data, settings)
     with limited_threads():
@@ -105,15 +105,15 @@ def _exported(path: Path, data: ImageData, settings: TrainSettings) -> _Measured
     )
 
 
-def _data_to_measure(settings: TrainSettings, *, trained_on: str | None) -> ImageData:
-    """The data; a folder without `val_root` whole, unless it is the one that the weights were trained on: then what was
-    held out of it."""
+def _data_to_measure(settings: TrainSettings, *, trained_on: str | None, shots: int | None) -> ImageData:
+    """The data; a folder without `val_root` whole, unless it is the one of which the weights were trained on `shots`
+    images a class, None = all: then what was held out of it."""
     split_file = Path(settings.runs_dir) / settings.study / SPLIT
     if settings.data.name != "folder" or settings.data.val_root is not None:
         return open_data(settings.data, split_file=split_file)
     whole = open_whole_folder(settings.data)
     try:
-        split = open_data(settings.data)
+        split = open_data(settings.data.model_copy(update={"shots": settings.data.shots or shots}))
     except UserError:  # too few images to hold some out
         return whole
     return split if split.fingerprint == trained_on else whole

@@ -18,6 +18,7 @@ from nars.errors import UserError
 from nars.files import make_study_folder
 from nars.methods.contract import Answer, Measurement, Told
 from nars.methods.opening import open_method
+from nars.methods.start import check_start
 from nars.methods.supernet_plan import SupernetPlan
 from nars.networks.architectures import image_size
 from nars.problem import ENCODERS, PREDICTORS, Problem
@@ -154,6 +155,7 @@ class Search:
         if self.settings.records_of is not None and self.settings.records is None:
             raise UserError(f"records_of={self.settings.records_of}: of which ledger? give records=<a study's folder>")
         self.problem.check(tries=self.settings.evolution.tries)
+        check_start(self.settings, self.problem)
         trains_here = self.settings.executor.name == "local" and self.settings.records is None
         if trains_here and not self.settings.dry_run:
             check_precision(self.settings.trainer.precision, device_of(self.settings.trainer.accelerator))

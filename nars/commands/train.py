@@ -13,7 +13,7 @@ from nars.data.names import beside
 from nars.errors import UserError
 from nars.files import digest, make_study_folder, write_whole
 from nars.machine import limited_threads
-from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size
+from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
 from nars.records import Ledger, Record, training_key
 from nars.reporting.screen.setup import Images, print_training_setup
 from nars.reporting.screen.terminal import print_passed_over
@@ -36,6 +36,8 @@ from nars.training.job import (
 from nars.training.single.loggers import open_loggers, wandb_run
 from nars.training.single.run import run_training
 from nars.training.weights.card import WEIGHTS, make_card, read_card, remove_card, write_card
+from nars.training.weights.pretrained import TIMM
+from nars.training.weights.start import PRETRAINED, begin_with, open_start, start_identity
 from nars.wandb_run import WandbRun
 
 
@@ -53,6 +55,8 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
         return out
     side = image_size(architecture_of(job.architecture), job.protocol)
     print_training_setup(console, settings, Images.of(data, settings.data), side=side)
+    if job.start is not None:
+        console.print(f"begins with {settings.start.weights}: {_begun(job, data)}", soft_wrap=True)
     goes_on = "; if it is stopped, the same command goes on" if settings.resume else ""
     console.print(
         f"training {job.candidate.name} on {data.train_size:,} images of {settings.data.name} until epoch "
@@ -71,6 +75,13 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     _say(read_card(out / WEIGHTS), out, settings, console)
     notices.say_end()
     return out
+
+
+def _begun(job: TrainingJob, data: ImageData) -> str:
+    """What the network takes of the weights that it begins with; UserError if they are of another one."""
+    architecture = architecture_of(job.architecture)
+    network = network_of(architecture, num_classes=data.num_classes)
+    return begin_with(job.start, network, architecture, data.class_names).words
 
 
 def _known(ledger: Ledger, job: TrainingJob, settings: TrainSettings, console: Console) -> bool:
@@ -122,11 +133,15 @@ def _track_weights(run: WandbRun | None, candidate: Path, weights: Path, card: d
 
 def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJob:
     overrides = settings.recipe.model_dump(exclude_none=True)
+    _check_candidate_is_known(settings)
     candidate = load_candidate(settings.candidate, overrides)
     training = training_identity(data, settings.protocol, settings.trainer)
     teacher = _teacher_job(settings.teacher, data)
     if teacher is not None:
         training |= {"teacher": {"weights": digest(Path(teacher.weights)), "share": teacher.share}}
+    start = open_start(settings.start, folder=folder.parent / PRETRAINED, architecture=candidate.architecture)
+    if start is not None:
+        training |= {"start": start_identity(start)}
     key = training_key(candidate, training, settings.seed)
     architecture = architecture_of(candidate.architecture)
     check_image_size(architecture, image_size(architecture, settings.protocol))
@@ -142,11 +157,21 @@ def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJ
         origin=origin_of(data, settings.data),
         folder=str(folder / "trainings" / f"{key}-epochs-{settings.protocol.epochs}"),  # each length has its weights
         teacher=teacher,
+        start=start,
         epochs=settings.protocol.epochs,
         seed=settings.seed,
         costs=costs_of(architecture, pricing_of(settings, architecture, data.num_classes)),
         predicted_accuracy=None if overrides else predicted_accuracy(settings.candidate),
     )
+
+
+def _check_candidate_is_known(settings: TrainSettings) -> None:
+    """UserError if it was to be told by a card, and there is none."""
+    weights = settings.start.weights
+    if settings.candidate == weights and not weights.startswith(TIMM):
+        if not Path(weights).is_file():
+            raise UserError(f"start.weights={weights}: no such file")
+        raise UserError(f"start.weights={weights} has no card.yaml beside it: say whose they are: candidate=...")
 
 
 def _teacher_job(teacher: TeacherSettings, data: ImageData) -> TeacherJob | None:

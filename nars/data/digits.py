@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from nars.data.loaders import BatchDataset, Draw, ImageData, check_augmentation
-from nars.data.splits import hold_out, val_total
+from nars.data.splits import few, hold_out, val_total
 from nars.files import content_key
 from nars.settings import DigitsSettings
 
@@ -57,13 +57,19 @@ class Digits(ImageData):
         val[[int(name) for names in hold_out(names_by_class, total, seed=settings.seed) for name in names]] = True
         self._images = torch.tensor(pixels.reshape(-1, 8, 8) / 16, dtype=torch.float32)
         self._labels = torch.tensor(labels, dtype=torch.int64)
-        self._val = torch.tensor(val)
-        train = self._images[~self._val]
-        self.mean, self.std = (float(train.mean()),) * 3, (float(train.std()),) * 3
+        train = ~val
+        if settings.shots is not None:
+            by_class = [[name for name in names if train[int(name)]] for names in names_by_class]
+            chosen = [int(name) for names in by_class for name in few(names, settings.shots, seed=settings.seed)]
+            train = np.isin(np.arange(len(labels)), chosen)
+        self._train, self._val = torch.tensor(train), torch.tensor(val)
+        pixels = self._images[self._train]
+        self.mean, self.std = (float(pixels.mean()),) * 3, (float(pixels.std()),) * 3
         self.class_names = tuple(str(digit) for digit in range(10))
         self.val_size = int(val.sum())
-        self.train_size = len(labels) - self.val_size
-        self.fingerprint = content_key({"images": "digits", "val": np.flatnonzero(val).tolist()})
+        self.train_size = int(train.sum())
+        few_of_them = {} if settings.shots is None else {"train": np.flatnonzero(train).tolist()}
+        self.fingerprint = content_key({"images": "digits", "val": np.flatnonzero(val).tolist()} | few_of_them)
 
     def _part(self, chosen: torch.Tensor, *, image_size: int, max_shift: int) -> DigitsSet:
         return DigitsSet(self._images[chosen], self._labels[chosen], image_size=image_size, max_shift=max_shift)
@@ -72,7 +78,7 @@ class Digits(ImageData):
         # No flips: they change what a digit is. `standard` shifts by up to one of the original 8 pixels.
         check_augmentation(augmentation, ("none", "standard"), name="digits")
         max_shift = {"none": 0, "standard": image_size // 8}[augmentation]
-        return self._part(~self._val, image_size=image_size, max_shift=max_shift)
+        return self._part(self._train, image_size=image_size, max_shift=max_shift)
 
     def val_set(self, *, image_size: int) -> DigitsSet:
         return self._part(self._val, image_size=image_size, max_shift=0)

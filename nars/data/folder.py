@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nars.data.files import ImageFiles
 from nars.data.names import beside, shown
-from nars.data.splits import hold_out, val_total
+from nars.data.splits import few, hold_out, val_total
 from nars.data.walk import Walk
 from nars.errors import UserError
 from nars.settings import FolderSettings
@@ -28,6 +28,8 @@ def open_folder(settings: FolderSettings) -> ImageFiles:
         _check_same_classes(root, classes, val_root, walk.classes(val_root, where="data.val_root"))
         val = walk.images(val_root, classes, where="data.val_root")  # first: what validates is not trained on
         train = walk.images(root, classes, where="data.root")
+    if settings.shots is not None:
+        train = {name: few(files, settings.shots, seed=settings.seed) for name, files in train.items()}
     return ImageFiles(
         name="folder", train_root=root, train=train, val_root=val_root, val=val, passed_over=str(walk.passed_over)
     )

@@ -16,6 +16,11 @@ def shuffled(names: Iterable[str], *, seed: int) -> list[str]:
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode(errors="surrogateescape")).digest())
 
 
+def few(names: Iterable[str], shots: int | None, *, seed: int) -> list[str]:
+    """`shots` of the names, sorted, or all where they are no more or it is None; fewer are a part of more."""
+    return sorted(shuffled(names, seed=seed)[:shots])
+
+
 def val_total(num_images: int, num_classes: int, fraction: float) -> int:
     """How many images validate: the fraction, rounded up, within what `val_counts` can give."""
     wanted = math.ceil(fraction * num_images - 1e-9)  # 0.07 * 100 is 7.000000000000001

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from nars.errors import UserError
 from nars.methods.confirm import Reference
 from nars.methods.contract import Watch
+from nars.methods.start import begins_so, start_of, with_start
 from nars.problem import Problem
 from nars.records import Ledger
 from nars.settings import SearchSettings
@@ -22,6 +23,12 @@ def trainer_of(
     origin = origin_of(
         problem.data, settings.data, search_space=space.architecture.name, recipe_space=space.recipe.name
     )
+    training = training_identity(problem.data, settings.protocol, settings.trainer)
+    start = start_of(settings, problem)
+    outside = {}
+    if reference is not None:
+        scratch = {} if begins_so(start, reference.candidate, problem) else {"start": None, "training": training}
+        outside[reference.candidate.name] = {"costs": reference.costs, "origin": of_none, **scratch}
     return CandidateTrainer(
         Ledger(problem.folder / LEDGER),
         executor,
@@ -31,7 +38,8 @@ def trainer_of(
             "protocol": settings.protocol,
             "trainer": settings.trainer,
             "logger": watch.logger,
-            "training": training_identity(problem.data, settings.protocol, settings.trainer),
+            "training": with_start(training, start),
+            "start": start,
             "origin": origin,
             "seed": problem.seed,
         },
@@ -39,7 +47,7 @@ def trainer_of(
         folder=problem.folder / "trainings",
         progress=watch.progress,
         within=None if problem.constraint.label == "none" else problem.constraint.kept_by,
-        outside={reference.candidate.name: {"costs": reference.costs, "origin": of_none}} if reference else {},
+        outside=outside,
     )
 
 

@@ -60,10 +60,23 @@ def build_network(
     return network
 
 
+def block_names(architecture: Architecture) -> dict[tuple[int, int], str]:
+    """What the network calls its blocks, by stage and place in the stage; those without a layer are none of it."""
+    stacks = _places(architecture)
+    return {place: f"blocks.{i}.{j}" for i, stack in enumerate(stacks) for j, place in enumerate(stack)}
+
+
 def _stacks(architecture: Architecture) -> list[list[Shape]]:
-    """Blocks grouped as timm groups them, so weights interchange: a last stage of stride 1 goes with the one before
-    (FBNetV3), except before a head that is a convolution (FBNetV1)."""
-    stacks = [[_shape(placed) for placed in stage if not placed.is_nothing] for stage in architecture.placed_blocks]
+    """The shapes of blocks, grouped as timm groups them."""
+    placed = architecture.placed_blocks
+    return [[_shape(placed[i][j]) for i, j in stack] for stack in _places(architecture)]
+
+
+def _places(architecture: Architecture) -> list[list[tuple[int, int]]]:
+    """Stage and place in it of the blocks that have a layer, grouped as timm groups them, so weights interchange: a
+    last stage of stride 1 goes with the one before (FBNetV3), except before a head that is a convolution (FBNetV1)."""
+    stages = enumerate(architecture.placed_blocks)
+    stacks = [[(i, j) for j, placed in enumerate(stage) if not placed.is_nothing] for i, stage in stages]
     pooled = not isinstance(architecture.head, ConvHeadSettings)
     if pooled and architecture.stages[-1].stride == 1 and len(stacks) > 1:
         last = stacks.pop()

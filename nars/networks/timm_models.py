@@ -26,7 +26,7 @@ class TimmArchitecture(Settings):
     def from_dict(cls, values: Mapping, *, where: str = "architecture") -> "TimmArchitecture":
         """The architecture that `to_dict` describes; UserError names what is wrong."""
         architecture = parse(cls, dict(values), where=where)
-        _check_known(architecture.timm, where=f"{where}.timm")
+        check_known(architecture.timm, where=f"{where}.timm")
         return architecture
 
     def to_dict(self) -> dict:
@@ -36,9 +36,15 @@ class TimmArchitecture(Settings):
 
 def timm_architecture(name: str, *, where: str) -> TimmArchitecture:
     """timm's network `name` at the resolution that it was made for; UserError, with what is similar, for no name."""
-    _check_known(name, where=where)
+    check_known(name, where=where)
     known = timm.get_pretrained_cfg(name) or PretrainedCfg()  # timm's own assumption of a model that says nothing
     return TimmArchitecture(timm=name, resolution=known.input_size[-1])
+
+
+def pretrained_statistics(name: str) -> dict[str, list[float]]:
+    """`mean` and `std`, as fractions of white, of the images that timm's network `name` was trained on."""
+    known = timm.get_pretrained_cfg(name) or PretrainedCfg()
+    return {"mean": list(known.mean), "std": list(known.std)}
 
 
 def build_timm_network(architecture: TimmArchitecture, *, num_classes: int, recipe: Recipe | None = None) -> nn.Module:
@@ -95,7 +101,7 @@ def measured_costs(network: nn.Module, side: int) -> dict[str, float]:
     }
 
 
-def _check_known(name: str, *, where: str) -> None:
+def check_known(name: str, *, where: str) -> None:
     """UserError if timm has no such model, calls it otherwise now, or has no such tag of it."""
     model, dot, tag = name.partition(".")
     now = get_deprecated_models().get(model)

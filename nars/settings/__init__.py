@@ -77,6 +77,7 @@ from nars.settings.spaces import (
     StageSettings,
     search_space_of,
 )
+from nars.settings.start import StartSettings
 from nars.settings.training import (
     DataSettings,
     DigitsSettings,

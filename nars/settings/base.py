@@ -18,6 +18,7 @@ class Settings(BaseModel):
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
+TOGETHER = "together"  # type of pydantic's errors that speak of several keys, and of what was given for them
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 ClosedFraction = Annotated[float, Field(ge=0, le=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -60,7 +61,8 @@ def _one_line(error: ValidationError, settings_class: type[Settings], values, wh
     message = problem["msg"].removeprefix("Value error, ")
     if sum(p["loc"][:-1] == problem["loc"][:-1] for p in problems) > 1 and problem["loc"][-1] == "bool":
         message = "Input should be a number, text, true or false"  # pydantic tells each of the four apart
-    return f"{path or settings_class.__name__}: {message}, given {problem['input']!r}{more}"
+    given = "" if problem["type"] == TOGETHER else f", given {problem['input']!r}"
+    return f"{path or settings_class.__name__}: {message}{given}{more}"
 
 
 def _path(problem: dict, values, where: str) -> str:

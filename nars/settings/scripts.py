@@ -16,6 +16,7 @@ from nars.settings.spaces import (
     SearchSpaceSettings,
     SeveralArchitectures,
 )
+from nars.settings.start import StartSettings
 from nars.settings.training import (
     DataSettings,
     ExecutorSettings,
@@ -76,6 +77,8 @@ class SearchSettings(StudySettings):
     `reference` is a network that is trained as the pairs that `confirm` trains, beside which the answer is shown: a
     candidate as `train.py` takes it, null or `none` for none.
 
+    `start` is what every candidate begins with, and the reference where it can.
+
     `dry_run` says what would be trained, and trains nothing. `records` is a ledger, or the folder of a study, that
     answers alone: then nothing is trained, and images, protocol, strategy and executor play no part; `records_of` is
     the key of the kind of trainings to learn from where it holds several.
@@ -93,6 +96,7 @@ class SearchSettings(StudySettings):
     confirm: ConfirmSettings = later(ConfirmSettings())
     reference: Annotated[PathText | None, AfterValidator(_none)] = later(None)
     latency: LatencySettings = later(LatencySettings())
+    start: StartSettings = later(StartSettings())
     executor: ExecutorSettings
     trainer: TrainerSettings
     logger: LoggerSettings
@@ -136,6 +140,7 @@ class TrainSettings(StudySettings):
     resume: bool = True
     recipe: RecipeOverrides
     teacher: TeacherSettings
+    start: StartSettings = later(StartSettings())
     latency: LatencySettings = LatencySettings()
     data: DataSettings
     protocol: ProtocolSettings

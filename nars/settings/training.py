@@ -4,25 +4,28 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from nars.settings.base import Fraction, NonNegativeInt, PathText, Settings
+from nars.settings.base import Fraction, NonNegativeInt, PathText, Settings, later
 
 
 class DigitsSettings(Settings):
-    """scikit-learn's 1,797 digit images, embedded (`data=digits`)."""
+    """scikit-learn's 1,797 digit images, embedded (`data=digits`); `shots` of each class train, null = all."""
 
     name: Literal["digits"]
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     seed: NonNegativeInt = 0
+    shots: PositiveInt | None = later(None)
 
 
 class FolderSettings(Settings):
-    """One folder per class (`data=folder`); `val_root` null holds `val_fraction` of each class out by seed."""
+    """One folder per class (`data=folder`); `val_root` null holds `val_fraction` of each class out by seed. `shots`
+    images of each class train, null = all: chosen by seed, the fewer among the more."""
 
     name: Literal["folder"]
     root: PathText
     val_root: PathText | None = None
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     seed: NonNegativeInt = 0
+    shots: PositiveInt | None = later(None)
 
 
 class ImagenetSubsetSettings(Settings):

@@ -24,8 +24,9 @@ ANSWER_KEYS = ("architecture", "recipe", "predicted_accuracy", "predicted_std", 
 # Settings that decide neither what is trained nor what is answered.
 NO_PART_IN_ANSWER = {"study", "runs_dir", "dry_run", "executor", "logger"}
 NO_PART_OF_TRAINER = {"accelerator", "loader_workers", "checkpoint_every", "keep_checkpoints"}
-NO_PART_WITH_RECORDS = {"confirm", "reference", "data", "protocol", "method", "trainer"}  # where a ledger answers alone
-PART_OF_STRATEGY = {"answers", "pool_size", "cost_axis"}  # there
+# Where a ledger answers alone:
+NO_PART_WITH_RECORDS = {"confirm", "reference", "data", "protocol", "method", "trainer", "start"}
+PART_OF_STRATEGY = {"answers", "pool_size", "cost_axis"}
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where it was built in: ten times as fast
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -97,6 +98,8 @@ def answer_folder(settings: SearchSettings) -> Path:
     content = deciding(settings.model_dump(mode="json"))
     if settings.pretrained is not None and Path(settings.pretrained).is_file():
         content["pretrained"] = digest(Path(settings.pretrained))
+    if settings.records is None and settings.start.weights and Path(settings.start.weights).is_file():
+        content["start"] = content["start"] | {"weights": digest(Path(settings.start.weights))}
     if settings.records is not None:
         content["records"] = digest(ledger_file(settings.records))
     if settings.latency.table is not None:

@@ -66,7 +66,7 @@ def _group_words(script: str, group: str, default: str, wanted: Mapping) -> Iter
     if best != default:
         yield word(group, best)
     for key in _others(wanted, options[best].values):
-        if key in options[best].values:
+        if key in options[best].values or key in options[best].stated:
             new = "" if key in options[best].stated else "++"  # Hydra's for a key that its files do not have
             yield word(f"{new}{group}.{key}", _written(wanted[key]))
 

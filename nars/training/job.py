@@ -12,6 +12,7 @@ from nars.settings import (
     ProtocolSettings,
     ScheduleSettings,
     Settings,
+    StartSettings,
     TrainerSettings,
 )
 from nars.spaces.candidate import Candidate
@@ -23,6 +24,19 @@ class TeacherJob(Settings):
     architecture: dict
     weights: str
     share: float
+
+
+class StartJob(Settings):
+    """What a training begins with: the file of `weights` and its `digest`, how they are taken and changed, and what is
+    known of them: the `architecture` in which slices are found, the `classes`, and mean and std of the images
+    (`statistics`, as fractions of white)."""
+
+    weights: str
+    digest: str
+    settings: StartSettings
+    architecture: dict | None = None
+    classes: list[str] | None = None
+    statistics: dict[str, list[float]] | None = None
 
 
 class Job(Settings):
@@ -43,6 +57,7 @@ class Job(Settings):
     training: dict
     origin: Origin | None = None
     folder: str
+    start: StartJob | None = None
     epochs: int
     seed: int
     costs: dict[str, float]

@@ -110,7 +110,8 @@ class CandidateTrainer:
 
     def key(self, candidate: Candidate, seed: int | None = None) -> str:
         """Key of the candidate's record; no `seed`: that of all jobs."""
-        return training_key(candidate, self.job_values["training"], self.job_values["seed"] if seed is None else seed)
+        values = self.job_values | self.outside.get(candidate.name, {})
+        return training_key(candidate, values["training"], values["seed"] if seed is None else seed)
 
     def job(self, candidate: Candidate, epochs: int, seed: int | None = None) -> TrainingJob:
         """What trains a candidate for so many epochs."""

@@ -18,6 +18,7 @@ from nars.settings import (
     FixedSpaceSettings,
     ScheduleSettings,
     SearchSettings,
+    StartSettings,
     StrategySettings,
     TrainerSettings,
     TrainSettings,
@@ -69,6 +70,7 @@ def print_search_setup(
             "space": f"{_architectures(settings)}, {'one recipe' if in_supernet else _candidates(settings)}",
             "costs": _classes(num_classes, images) + (f"; latency of {latency}" if latency else ""),
             "protocol": _protocol(settings.protocol, images, sides),
+            **_start(settings.start),
             **way,
             "confirm": _confirm(settings.confirm, settings.reference, rounds=not in_supernet),
             "devices": f"{_executor(settings.executor)}, {_trainer(settings.trainer)}",
@@ -97,6 +99,7 @@ def print_training_setup(console: Console, settings: TrainSettings, images: Imag
         {
             "data": _data(images),
             "protocol": _protocol(settings.protocol, images, {side}),
+            **_start(settings.start),
             "devices": f"{devices}{_trainer(settings.trainer)}",
             "study": f"{settings.runs_dir}/{settings.study}",
         },
@@ -142,6 +145,21 @@ def _protocol(protocol: ScheduleSettings, images: Images, sides: Collection[int]
     used = min(images.train, protocol.batch_size * steps) if steps else images.train
     pixels = f"{min(sides)} px" if len(sides) == 1 else f"{min(sides)} to {max(sides)} px"
     return f"{protocol.epochs} epochs of {used:,} images at {pixels}, batches of {protocol.batch_size}"
+
+
+def _start(start: StartSettings) -> dict[str, str]:
+    """What is begun with; nothing of trainings that begin with nothing."""
+    if start.weights is None:
+        return {}
+    taken = {"exact": "of the same network", "matching": "as far as they fit", "sliced": "as slices"}[start.inherit]
+    words = [f"{start.weights}, {taken}"]
+    if start.freeze != "none":
+        what = "the trunk" if start.freeze == "trunk" else f"the stem and {start.freeze} stages"
+        words.append(f"{what} frozen" + (f" for {start.freeze_epochs} epochs" if start.freeze_epochs else ""))
+    words += ["batch norms frozen"] * (start.norm == "frozen")
+    words += [f"learning rate times {start.layer_decay} a layer"] * (start.layer_decay < 1)
+    words += [f"of the classifier times {start.head_lr_multiplier:g}"] * (start.head_lr_multiplier != 1)
+    return {"start": ", ".join(words)}
 
 
 def _supernet(method: DifferentiableSettings) -> str:

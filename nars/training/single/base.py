@@ -10,6 +10,7 @@ from torch import distributed, nn
 from nars.settings import ScheduleSettings
 from nars.training.single.averaging import WeightAverage
 from nars.training.single.optimization import lr_factor
+from nars.training.weights.tuning import Tuning
 
 
 class BaseModule(pl.LightningModule):
@@ -18,6 +19,7 @@ class BaseModule(pl.LightningModule):
     A task says what optimizer it takes, what the loss of a batch is, and what is measured on the validation batches,
     first of all its `metric`, by which epochs are compared: a fraction, the more the better.
 
+    `tuning`: what of the network stays as it is, and in which epochs; None, nothing does.
     `average`: whether the mean of the weights (EMA) is what is measured and kept. In one process or, each with its
     share of every batch, in several (DDP).
     `curves`: by name one value per finished epoch: `loss`, the mean training loss, the metric, and what else is
@@ -29,13 +31,22 @@ class BaseModule(pl.LightningModule):
     one_shape = True  # of all batches, for which cuDNN then looks for its fastest algorithms
 
     def __init__(
-        self, network: nn.Module, *, protocol: ScheduleSettings, average: bool, steps_per_epoch: int, seed: int
+        self,
+        network: nn.Module,
+        *,
+        protocol: ScheduleSettings,
+        average: bool,
+        steps_per_epoch: int,
+        seed: int,
+        tuning: Tuning | None = None,
     ):
         super().__init__()
         self.network = network
         self.protocol = protocol
         self.steps_per_epoch = steps_per_epoch
         self.seed = seed
+        self.tuning = tuning or Tuning()
+        self.tuning.apply(network, self.tuning.epochs)  # for optimizer and DDP, what is frozen for good is not there
         # Warm-up (ours): without it, the EMA of a short training is still mostly its untrained start. The decay after n
         # steps is at most 1 - (1 + n)^(-2/3): 0.9998 is reached after 350,000 steps, 0.99985 after 540,000.
         self.ema = WeightAverage(network, decay=protocol.ema_decay, use_warmup=True) if average else None
@@ -94,6 +105,7 @@ class BaseModule(pl.LightningModule):
         # are far apart in the lower 32 bits of the seed: a CPU's generator looks at no others.
         torch.manual_seed(self.seed * 100_003 + self.current_epoch + self.global_rank * 2_654_435_769)
         self._loss_sum = torch.zeros((), device=self.device)
+        self.tuning.apply(self.network, self.current_epoch)
 
     def training_step(self, batch, batch_index: int) -> torch.Tensor:
         loss = self.loss_of(batch)

@@ -11,6 +11,7 @@ from nars.spaces.recipe import Recipe
 from nars.training.single.base import BaseModule
 from nars.training.single.losses import training_loss
 from nars.training.single.optimization import build_optimizer
+from nars.training.weights.tuning import Tuning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +41,17 @@ class CandidateModule(BaseModule):
         steps_per_epoch: int,
         seed: int,
         teacher: Teacher | None = None,
+        tuning: Tuning | None = None,
     ):
-        super().__init__(network, protocol=protocol, average=recipe.ema, steps_per_epoch=steps_per_epoch, seed=seed)
+        steps = {"steps_per_epoch": steps_per_epoch, "seed": seed}
+        super().__init__(network, protocol=protocol, average=recipe.ema, tuning=tuning, **steps)
         self.normalise = normalise
         self.recipe = recipe
         self.teacher = teacher
         self.mixing = mixing(recipe, num_classes=num_classes)
 
     def build_optimizer(self) -> torch.optim.Optimizer:
-        return build_optimizer(self.network, self.recipe, self.protocol)
+        return build_optimizer(self.network, self.recipe, self.protocol, self.tuning.lr_factors)
 
     def on_fit_start(self) -> None:
         super().on_fit_start()

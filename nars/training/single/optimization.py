@@ -1,6 +1,7 @@
 """Optimizer and learning rate of a recipe under a protocol."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from timm.optim import RMSpropTF, param_groups_weight_decay
@@ -28,10 +29,25 @@ def lr_factor(step: int, steps_per_epoch: int, protocol: ScheduleSettings) -> fl
     return protocol.lr_decay ** max(0, step // steps_per_epoch - math.ceil(protocol.warmup_epochs))
 
 
-def build_optimizer(network: nn.Module, recipe: Recipe, protocol: ProtocolSettings) -> torch.optim.Optimizer:
-    """RMSProp (TensorFlow flavour) or SGD with momentum; no weight decay on norms and biases."""
-    groups = param_groups_weight_decay(network, weight_decay=recipe.weight_decay)
+def build_optimizer(
+    network: nn.Module, recipe: Recipe, protocol: ProtocolSettings, lr_factors: Mapping[str, float] | None = None
+) -> torch.optim.Optimizer:
+    """RMSProp (TensorFlow flavour) or SGD with momentum; no weight decay on norms and biases. `lr_factors` multiply the
+    learning rates of all parameters, by name; none: they are as they are."""
     lr = base_lr(recipe, protocol)
+    groups = param_groups_weight_decay(network, weight_decay=recipe.weight_decay)
+    if lr_factors:
+        groups = [part for group in groups for part in _by_factor(group, network, lr, lr_factors)]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=protocol.momentum)
     return RMSpropTF(groups, lr=lr, alpha=protocol.rmsprop_alpha, eps=protocol.rmsprop_eps, momentum=protocol.momentum)
+
+
+def _by_factor(group: dict, network: nn.Module, lr: float, lr_factors: Mapping[str, float]) -> list[dict]:
+    """A group of parameters by learning rate: torch's optimizers know nothing of timm's `lr_scale`."""
+    factor_of = {parameter: lr_factors[name] for name, parameter in network.named_parameters()}
+    factors = sorted({factor_of[parameter] for parameter in group["params"]})
+    return [
+        group | {"lr": lr * factor, "params": [p for p in group["params"] if factor_of[p] == factor]}
+        for factor in factors
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from pytorch_lightning.loggers import Logger
 from timm.layers import convert_sync_batchnorm
+from torch import nn
 from torch.utils.data import DataLoader
 
 from nars.data import ImageData, open_data
@@ -20,6 +21,8 @@ from nars.training.single.fit import Built, check_shares, fit
 from nars.training.single.module import CandidateModule, Teacher
 from nars.training.single.processes import Part
 from nars.training.weights.files import load_weights
+from nars.training.weights.start import begun
+from nars.training.weights.tuning import Tuning
 
 
 def run_training(
@@ -45,20 +48,34 @@ def _module(job: TrainingJob, architecture, data: ImageData, *, train_batches: i
     recipe = Recipe.from_dict(job.recipe)
     torch.manual_seed(job.seed)
     network = network_of(architecture, num_classes=data.num_classes, recipe=recipe)
+    tuning = _begun(job, network, architecture, data.class_names)
     if job.trainer.sync_batchnorm:
         if job.trainer.accelerator == "cpu" or not torch.cuda.is_available():
             raise UserError("trainer.sync_batchnorm=true needs GPUs; set it to false")
         network = convert_sync_batchnorm(network)  # timm's: PyTorch's would lose the activation of timm's layers
     return CandidateModule(
         network.to(memory_format=torch.channels_last),
-        normalise=data.normalise(),
+        normalise=data.normalise(job.start and job.start.statistics),
         recipe=recipe,
         protocol=job.protocol,
         num_classes=data.num_classes,
         steps_per_epoch=min(train_batches, job.protocol.steps_per_epoch or train_batches),
         seed=job.seed,
         teacher=_teacher(job.teacher, data.num_classes),
+        tuning=tuning,
     )
+
+
+def _begun(job: TrainingJob, network: nn.Module, architecture, classes: Sequence[str]) -> Tuning | None:
+    """How the network is changed, after it was filled with what the job begins with."""
+    if job.start is None:
+        return None
+    if job.start.settings.freeze_epochs is not None and job.trainer.devices > 1:
+        raise UserError(  # DDP decides once which gradients it waits for
+            f"start.freeze_epochs with trainer.devices={job.trainer.devices}: what is shared between devices is frozen "
+            "for good or not at all; give start.freeze_epochs=null, or one device"
+        )
+    return begun(job.start, network, architecture, classes)
 
 
 def _teacher(teacher: TeacherJob | None, num_classes: int) -> Teacher | None:

@@ -37,9 +37,11 @@ def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) 
     side = image_size(architecture, job.protocol)
     network = network_of(architecture, num_classes=data.num_classes)
     load_weights(network, weights)
+    statistics = (job.start and job.start.statistics) or data.statistics
     accuracy = validation_accuracy(
         data,
         network,
+        normalise=data.normalise(job.start and job.start.statistics),
         image_size=side,
         batch_size=job.protocol.batch_size,
         outputs=range(data.num_classes),
@@ -54,9 +56,10 @@ def make_card(job: TrainingJob, record: Record, data: ImageData, weights: Path) 
         **job.costs,
         "resolution": architecture.resolution,
         "image_size": side,
-        **data.statistics,
+        **statistics,
         "num_classes": data.num_classes,
         "classes": list(data.class_names),
+        **({"shots": job.data.shots} if getattr(job.data, "shots", None) else {}),
         "training": job.training,
         "seed": job.seed,
         "versions": record.versions,
