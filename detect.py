@@ -12,7 +12,7 @@ from nars.sweep import in_sweep, run_job
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="detect")
 def main(config: DictConfig) -> float | None:
-    """Compose, check, train."""
+    """Compose, check, train, evaluate or predict."""
     return run_job(lambda: detect(settings_from(config, DetectSettings)))
 
 
@@ -23,10 +23,18 @@ def detect(settings: DetectSettings) -> Result | None:
             f"trainer.devices={settings.trainer.devices} in a sweep (-m), whose jobs train on one device each; give "
             "one command per job"
         )
-    from nars.commands.detect import train_detector  # torch is imported here, after the settings have been checked
     from nars.console import open_console
 
-    return train_detector(settings, open_console())
+    if settings.mode == "train":
+        from nars.commands.detect import train_detector  # torch is imported here, after the settings' check
+
+        return train_detector(settings, open_console())
+    from nars.commands.detections import evaluate_detector, predict
+
+    if settings.mode == "evaluate":
+        return evaluate_detector(settings, open_console())
+    predict(settings, open_console())
+    return None
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """detect.py: from a command to weights, a card and pictures, without files of one's own."""
 
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from rich.console import Console
 
 import nars
 from nars.commands.detect import PICTURES, train_detector
+from nars.commands.detections import _as_data_s, _classes_of, evaluate_detector, predict
 from nars.configuration import settings_from
 from nars.data.detection import open_detection_data
 from nars.errors import UserError
@@ -83,6 +86,69 @@ def test_weights_are_loaded_by_their_card_and_give_what_the_card_says(trained):
         found = in_whole_images(detector(pixels), targets)
     truth = {index: images.dataset.objects(index) for index in found}
     assert average_precision(truth, found, data.class_names).ap == pytest.approx(card["map"], abs=1e-6)
+
+
+def test_evaluating_gives_what_the_card_says(trained):
+    folder, _ = trained
+    output = io.StringIO()
+    settings = settings_of("mode=evaluate", f"weights={folder / 'weights.safetensors'}")
+    result = evaluate_detector(settings, Console(file=output, width=100))
+    card = yaml.safe_load((folder / "card.yaml").read_text())
+    assert result.accuracy == pytest.approx(card["map"], abs=1e-6)
+    assert "AP by class" in output.getvalue()
+    assert "3 validation images of scattered_digits" in output.getvalue()
+
+
+def test_predictions_are_a_contact_sheet_and_results_in_the_photos_own_pixels(trained, tmp_path):
+    folder, _ = trained
+    weights, photos = folder / "weights.safetensors", tmp_path / "photos"
+    (photos / "of today").mkdir(parents=True)
+    for name, size in (("a.png", (200, 100)), ("of today/b.jpg", (64, 64)), (".hidden.png", (9, 9))):
+        Image.new("RGB", size, "gray").save(photos / name)
+    (photos / "notes.txt").write_text("none")
+    given = (f"runs_dir={tmp_path / 'runs'}", f"weights={weights}", f"images={photos}", "score=0.01")
+    out = predict(settings_of("mode=predict", *given), Console(file=io.StringIO(), width=100))
+    results = json.loads((out / "detections.json").read_text())
+    assert {Path(result["file_name"]).name for result in results} <= {"a.png", "b.jpg"}
+    wide = [result["bbox"] for result in results if result["image_id"] == 1]
+    assert all(x >= 0 and x + w <= 200.01 and y >= 0 and y + h <= 100.01 for x, y, w, h in wide)
+    assert max(x + w for x, y, w, h in wide) > 100
+    assert {result["category_id"] for result in results} <= set(range(1, 11))
+    with Image.open(out / "detections.png") as sheet:
+        assert sheet.size == (2 * 256, 256)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("mode=predict", "weights={weights}"), "mode=predict: give a folder of photos, or one: images=..."),
+        (("mode=predict", "weights={weights}", "images=/nowhere"), "images=/nowhere: no such folder or file"),
+        (("mode=predict", "weights={weights}", "images={empty}"), "images={empty}: holds no images"),
+        (("mode=predict", "images={empty}"), "mode=predict: give the weights: weights=runs/.../weights.safetensors"),
+        (("mode=predict", "weights=/no.safetensors", "images={empty}"), "weights=/no.safetensors: no such file"),
+        (("weights={weights}",), "weights=... is for mode=evaluate and mode=predict"),
+    ],
+)
+def test_wrong_uses_of_weights_are_one_line(trained, tmp_path, overrides, message):
+    names = {"weights": str(trained[0] / "weights.safetensors"), "empty": str(tmp_path / "empty")}
+    (tmp_path / "empty").mkdir()
+    settings = settings_of(f"runs_dir={tmp_path / 'runs'}", *(override.format(**names) for override in overrides))
+    action = predict if settings.mode == "predict" else train_detector
+    with pytest.raises(UserError) as error:
+        action(settings, Console(file=io.StringIO()))
+    assert str(error.value) == message.format(**names)
+
+
+def test_data_of_other_classes_are_refused_and_a_part_of_the_classes_is_measured(trained, tmp_path):
+    folder, _ = trained
+    class_of = _classes_of(SimpleNamespace(class_names=("7", "3")), [str(d) for d in range(10)], folder)
+    assert class_of.tolist() == [-1, -1, -1, 1, -1, -1, -1, 0, -1, -1]
+    found = {"labels": torch.tensor([3, 4, 7]), "scores": torch.tensor([0.9, 0.8, 0.7]), "boxes": torch.zeros(3, 4)}
+    kept = _as_data_s(found, class_of)
+    assert kept["labels"].tolist() == [1, 0]
+    assert torch.equal(kept["scores"], torch.tensor([0.9, 0.7]))
+    with pytest.raises(UserError, match=r"class ant of the data \(1 such\) is none of the 10 that were trained"):
+        _classes_of(SimpleNamespace(class_names=("ant", "3")), [str(d) for d in range(10)], folder)
 
 
 def test_the_same_command_shows_what_is_known(trained):

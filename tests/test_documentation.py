@@ -16,6 +16,7 @@ from rich.console import Console
 from sklearn.datasets import load_digits
 
 from nars.commands.detect import train_detector
+from nars.commands.detections import evaluate_detector, predict
 from nars.commands.evaluate import evaluate_weights
 from nars.commands.export import export_weights
 from nars.commands.latency import measure_latency
@@ -33,6 +34,7 @@ from nars.settings import (
     SearchSettings,
     TrainSettings,
 )
+from nars.study.outcomes import Result
 from nars.training.local_executor import LocalExecutor
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +48,15 @@ SETTINGS = {
     "detect.py": DetectSettings,
 }
 # What makes a run tiny, unless the command says otherwise; sizes do, whatever the command says.
-SIZES = ("protocol.epochs", "protocol.batch_size", "strategy.rounds", "strategy.batch", "entries", "format=")
+SIZES = (
+    "detection_protocol.epochs",
+    "protocol.epochs",
+    "protocol.batch_size",
+    "strategy.rounds",
+    "strategy.batch",
+    "entries",
+    "format=",
+)
 TINY_TRAINING = {
     "protocol.epochs": "1",
     "protocol.steps_per_epoch": "1",
@@ -96,6 +106,8 @@ ELSEWHERE = (
     "executor=ray",
     "hydra/",
     "trainer=ddp",
+    "detection_data=coco",
+    "detection_data=yolo",
     "offline=false",
     "records=",
     "command=",
@@ -170,6 +182,23 @@ def write_images(folder: Path, *, classes: int, images: int) -> None:
             pixels.save(folder / str(i) / f"{number}.jpg")
 
 
+def write_boxes(root: Path) -> str:
+    """Pascal VOC's layout: black squares of one class on white."""
+    for part in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (root / part).mkdir(parents=True)
+    for number in range(6):
+        image = Image.new("RGB", (64, 64), "white")
+        image.paste("black", (10, 10, 40, 40))
+        image.save(root / "JPEGImages" / f"{number}.jpg")
+        box = "<bndbox><xmin>11</xmin><ymin>11</ymin><xmax>40</xmax><ymax>40</ymax></bndbox>"
+        size = "<size><width>64</width><height>64</height></size>"
+        text = f"<annotation>{size}<object><name>square</name>{box}</object></annotation>"
+        (root / "Annotations" / f"{number}.xml").write_text(text)
+    for split, numbers in (("train", "0 1 2 3"), ("val", "4 5")):
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text(numbers.replace(" ", "\n"))
+    return str(root)
+
+
 @pytest.fixture(scope="module")
 def places(tmp_path_factory) -> dict[str, str]:
     """What stands for the folders that the documentation names."""
@@ -182,6 +211,7 @@ def places(tmp_path_factory) -> dict[str, str]:
         "/path/to/train": str(folder / "train"),
         "/path/to/val": str(folder / "val"),
         "/prepared": str(folder / "prepared"),
+        "/cells": write_boxes(folder / "cells"),
         "latency/onnxruntime": str(folder / "latency"),
         "latency/torch": str(folder / "latency-torch"),
         "runs": str(folder / "runs"),
@@ -233,6 +263,8 @@ def test_documented_commands_run(places, kept_workers):
             result = run(script, settings_of(script, overrides))
             if script == "search.py" and result is not None:
                 made["runs/digits/answers/"] = f"{result.folder}/best-1.yaml"
+            if script == "detect.py" and isinstance(result, Result):
+                made.setdefault("runs/detected/trainings/KEY-epochs-4/", f"{result.folder}/weights.safetensors")
             if script == "train.py" and isinstance(result, Path):
                 made["runs/trained/trainings/KEY-epochs-400/"] = f"{result}/weights.safetensors"
 
@@ -261,6 +293,7 @@ def run(script: str, settings):
         case "export.py":
             return export_weights(settings, console)
         case "detect.py":
-            return train_detector(settings, console)
+            does = {"train": train_detector, "evaluate": evaluate_detector, "predict": predict}
+            return does[settings.mode](settings, console)
         case "pretrain_predictor.py":
             return pretrain_to_file(settings, console)

@@ -8,6 +8,7 @@ from nars.candidates import load_architecture
 from nars.commands.one_training import EpochLines, claimed, diverged, gpu_memory_said
 from nars.costs.table import in_words
 from nars.data.detection import DetectionData, open_detection_data
+from nars.errors import UserError
 from nars.files import make_study_folder, write_whole
 from nars.machine import limited_threads
 from nars.networks.architectures import architecture_of
@@ -38,6 +39,8 @@ SHOWN = 12  # validation images in it
 def train_detector(settings: DetectSettings, console: Console) -> Result:
     """Train, or go on; what was reached, with the folder of the best weights and their card."""
     check_library()
+    if settings.weights is not None:
+        raise UserError("weights=... is for mode=evaluate and mode=predict")
     folder = make_study_folder(settings.runs_dir, settings.study)
     ledger = Ledger(folder / "records.jsonl")
     data = open_detection_data(settings.detection_data)

@@ -16,11 +16,14 @@ from nars.settings.blocks import (
     Squeeze,
 )
 from nars.settings.detection import (
+    CocoSettings,
     DetectionDataSettings,
     DetectionProtocolSettings,
     DetectorSettings,
     FasterRcnnSettings,
     ScatteredDigitsSettings,
+    VocSettings,
+    YoloSettings,
 )
 from nars.settings.latency import LatencySettings, MeasureSettings
 from nars.settings.methods import (

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from nars.settings.base import ClosedFraction, Fraction, NonNegativeInt, Settings, parse
+from nars.settings.base import ClosedFraction, Fraction, NonNegativeInt, PathText, Settings, parse
 from nars.settings.training import ScheduleSettings
 
 AspectRatios = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
@@ -24,7 +24,41 @@ class ScatteredDigitsSettings(Settings):
     seed: NonNegativeInt = 0
 
 
-DetectionDataSettings = ScatteredDigitsSettings
+class CocoSettings(Settings):
+    """COCO's layout (`detection_data=coco`): annotations/instances_<split>.json and the images in <split>/, under
+    `root`, for the splits `train` and `val`; other places are given as `<split>_annotations` and `<split>_images`."""
+
+    name: Literal["coco"]
+    root: PathText
+    train: str = "train2017"
+    val: str = "val2017"
+    train_annotations: PathText | None = None
+    train_images: PathText | None = None
+    val_annotations: PathText | None = None
+    val_images: PathText | None = None
+
+
+class VocSettings(Settings):
+    """Pascal VOC's layout (`detection_data=voc`): JPEGImages, Annotations and ImageSets/Main/<split>.txt under `root`;
+    objects marked as difficult count as crowds."""
+
+    name: Literal["voc"]
+    root: PathText
+    train: str = "train"
+    val: str = "val"
+
+
+class YoloSettings(Settings):
+    """Ultralytics' layout (`detection_data=yolo`): `root` is a folder with data.yaml, or such a file; a label file lies
+    in labels/ as its image lies in images/."""
+
+    name: Literal["yolo"]
+    root: PathText
+
+
+DetectionDataSettings = Annotated[
+    ScatteredDigitsSettings | CocoSettings | VocSettings | YoloSettings, Field(discriminator="name")
+]
 
 
 class DetectorLimits(Settings):

@@ -17,24 +17,35 @@ Target = dict[str, torch.Tensor]
 class Objects:
     """The objects of an image: `boxes` float32 (n, 4), left, top, right, bottom in pixels; `labels` int64 (n,), the
     index of each one's class; `crowd` bool (n,), whether it stands for many of them: such are not learned from, and
-    what is detected in one is neither right nor wrong."""
+    what is detected in one is neither right nor wrong; `area` float32 (n,) in square pixels, by which COCO tells small
+    objects from large ones: that of the box unless the data know better."""
 
     boxes: torch.Tensor
     labels: torch.Tensor
     crowd: torch.Tensor
+    area: torch.Tensor
 
     @classmethod
-    def of(cls, boxes: Sequence, labels: Sequence[int], crowd: Sequence[bool] | None = None) -> "Objects":
-        """From plain lists; no crowds unless they are told."""
+    def of(
+        cls,
+        boxes: Sequence,
+        labels: Sequence[int],
+        crowd: Sequence[bool] | None = None,
+        area: Sequence[float] | None = None,
+    ) -> "Objects":
+        """From plain lists; no crowds, and the areas of boxes, unless they are told."""
+        corners = torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+        of_boxes = (corners[:, 2:] - corners[:, :2]).prod(dim=1)
         return cls(
-            boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-            labels=torch.tensor(labels, dtype=torch.int64),
-            crowd=torch.tensor([False] * len(labels) if crowd is None else crowd, dtype=torch.bool),
+            boxes=corners,
+            labels=torch.as_tensor(labels, dtype=torch.int64),
+            crowd=torch.as_tensor([False] * len(labels) if crowd is None else crowd, dtype=torch.bool),
+            area=of_boxes if area is None else torch.as_tensor(area, dtype=torch.float32),
         )
 
     def where(self, chosen: torch.Tensor) -> "Objects":
         """Those that a mask (n,) chooses."""
-        return Objects(boxes=self.boxes[chosen], labels=self.labels[chosen], crowd=self.crowd[chosen])
+        return Objects(**{name: values[chosen] for name, values in vars(self).items()})
 
 
 class DetectionSet(BatchDataset):
@@ -74,7 +85,8 @@ class DetectionData(ABC):
     """Images with objects, split into train and validation.
 
     `fingerprint` changes whenever the images, their objects, their classes or their split do, and not with the place
-    they lie at. `notes` are lines on what was passed over or mended.
+    they lie at. `notes` are lines on what was passed over or mended. `category_ids` number the classes in files of
+    results.
     """
 
     class_names: tuple[str, ...]
@@ -82,6 +94,10 @@ class DetectionData(ABC):
     train_size: int
     val_size: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        return tuple(range(1, self.num_classes + 1))
 
     @property
     def num_classes(self) -> int:

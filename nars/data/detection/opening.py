@@ -11,4 +11,15 @@ def open_detection_data(settings: DetectionDataSettings) -> DetectionData:
             from nars.data.detection.scattered import ScatteredDigits
 
             return ScatteredDigits(settings)
-    raise AssertionError(settings.name)
+        case "coco":
+            from nars.data.detection.coco import open_coco
+
+            return open_coco(settings)
+        case "voc":
+            from nars.data.detection.voc import open_voc
+
+            return open_voc(settings)
+        case "yolo":
+            from nars.data.detection.yolo import open_yolo
+
+            return open_yolo(settings)

@@ -70,11 +70,13 @@ def coco_objects(truth: Mapping[int, Objects], class_names: Sequence[str]) -> di
     """What the annotation file of a COCO data set says of these objects; classes are numbered from 1."""
     annotations = []
     for image, objects in truth.items():
-        for box, label, crowd in zip(
-            _as_corner_and_size(objects.boxes), objects.labels.tolist(), objects.crowd.tolist(), strict=True
+        for box, label, crowd, area in zip(
+            _as_corner_and_size(objects.boxes),
+            *(values.tolist() for values in (objects.labels, objects.crowd, objects.area)),
+            strict=True,
         ):
             values = {"id": len(annotations) + 1, "image_id": image, "category_id": label + 1, "bbox": box}
-            annotations.append(values | {"area": box[2] * box[3], "iscrowd": int(crowd)})
+            annotations.append(values | {"area": area, "iscrowd": int(crowd)})
     return {
         "images": [{"id": image} for image in truth],
         "categories": [{"id": number, "name": name} for number, name in enumerate(class_names, start=1)],

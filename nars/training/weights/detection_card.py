@@ -42,6 +42,7 @@ def make_detection_card(
         "costs": job.costs,
         "image_size": job.protocol.image_size,
         "classes": list(data.class_names),
+        "category_ids": list(data.category_ids),
         "training": job.training,
         "seed": job.seed,
         "versions": record.versions,

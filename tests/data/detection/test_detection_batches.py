@@ -4,13 +4,19 @@ import pytest
 import torch
 
 from nars.data.detection import open_detection_data
-from nars.settings import ScatteredDigitsSettings
+from nars.settings import ScatteredDigitsSettings, YoloSettings
 
 
 @pytest.fixture
 def scattered():
     settings = ScatteredDigitsSettings(name="scattered_digits", side=96, train_images=11, val_images=5)
     return open_detection_data(settings), "none"
+
+
+@pytest.fixture
+def annotated(write_annotated):
+    values, _ = write_annotated("yolo", images=11)
+    return open_detection_data(YoloSettings(**values)), "standard"
 
 
 def batches_of(loader, epoch: int) -> list:
@@ -27,7 +33,7 @@ def same(first: list, second: list) -> bool:
     return all(torch.equal(a, b) for a, b in zip(*flat, strict=True))
 
 
-@pytest.mark.parametrize("name", ["scattered"])
+@pytest.mark.parametrize("name", ["scattered", "annotated"])
 def test_same_epoch_same_detection_batches_whatever_the_workers(name, request):
     data, augmentation = request.getfixturevalue(name)
     given = {"image_size": 80, "batch_size": 4, "augmentation": augmentation, "seed": 5}
@@ -40,7 +46,7 @@ def test_same_epoch_same_detection_batches_whatever_the_workers(name, request):
     assert indices[0] != indices[1]
 
 
-@pytest.mark.parametrize("name", ["scattered"])
+@pytest.mark.parametrize("name", ["scattered", "annotated"])
 def test_processes_share_every_detection_batch(name, request):
     data, augmentation = request.getfixturevalue(name)
     given = {"image_size": 80, "batch_size": 4, "augmentation": augmentation, "seed": 5}
@@ -62,7 +68,7 @@ def test_processes_share_every_detection_batch(name, request):
     assert sorted(seen) == list(range(data.val_size))
 
 
-@pytest.mark.parametrize("name", ["scattered"])
+@pytest.mark.parametrize("name", ["scattered", "annotated"])
 def test_boxes_times_their_scale_are_those_of_the_whole_image(name, request):
     data, _ = request.getfixturevalue(name)
     loader = data.val_loader(image_size=80, batch_size=2)
