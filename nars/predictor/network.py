@@ -38,7 +38,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(members, n, width)."""
-        return F.silu(self.embedding(F.silu(self.hidden(x))))
+        return _silu(self.embedding(_silu(self.hidden(x))))
 
 
 class ProxyHead(nn.Module):
@@ -63,7 +63,7 @@ class AccuracyHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(members, n)."""
-        return self.output(F.silu(self.hidden(features))).squeeze(-1)
+        return self.output(_silu(self.hidden(features))).squeeze(-1)
 
 
 class ProxyNetwork(nn.Module):
@@ -145,6 +145,11 @@ def with_members(module: Copied, members: Sequence[int]) -> Copied:
             layer.weight = nn.Parameter(layer.weight.detach()[list(members)])
             layer.bias = nn.Parameter(layer.bias.detach()[list(members)])
     return copied
+
+
+def _silu(x: Tensor) -> Tensor:
+    """SiLU, in the place of x where no gradient needs it."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 def _for_members(x: Tensor, layer: MemberLinear) -> Tensor:

@@ -65,13 +65,17 @@ class GaussianProcess(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Posterior mean float64 (n,) of x float32 (n, f), computed in single precision."""
         h = self.hyperparameters()
-        # The linear part of the kernel, summed over all records, is one vector; all else happens in place.
-        slopes = (h["log_linear"].exp() * (self.points.T @ self.coefficients)).float()
-        coefficients = (h["log_variance"].exp() * self.coefficients).float()
+        # All that does not depend on x comes first: the linear part of the kernel, summed over all records, is one
+        # vector, and standardising and dividing by lengths is one step. What is n x records happens in place.
         scale = (-h["log_length"]).exp() * math.sqrt(5)
-        scaled, scale = (self.points * scale).float(), scale.float()
-        x = (x - self.centre.float()) / self.spread.float()
-        parts = [_matern(_squares(c * scale, scaled)) @ coefficients + c @ slopes for c in x.split(CHUNK)]
+        slopes = (h["log_linear"].exp() * (self.points.T @ self.coefficients) / scale).float()
+        coefficients = (h["log_variance"].exp() * self.coefficients).float()
+        points, factor = (self.points * scale).float(), (scale / self.spread).float()
+        shift = (-self.centre * scale / self.spread).float()
+        parts = []
+        for chunk in x.split(CHUNK):
+            scaled = torch.addcmul(shift, chunk, factor)
+            parts.append(_matern(_squares(scaled, points)) @ coefficients + scaled @ slopes)
         return torch.cat(parts).double()
 
     def variance(self, x: Tensor) -> Tensor:
@@ -116,7 +120,7 @@ def kernel(a: Tensor, b: Tensor, hyperparameters: dict[str, Tensor]) -> Tensor:
 
 def _squares(p: Tensor, q: Tensor) -> Tensor:
     """Squared distances (n, m) of p (n, f) and q (m, f); rounding may leave some below 0."""
-    return torch.addmm(q.square().sum(dim=1), p, q.T, alpha=-2).add(p.square().sum(dim=1, keepdim=True))
+    return torch.addmm(q.square().sum(dim=1), p, q.T, alpha=-2).add_(p.square().sum(dim=1, keepdim=True))
 
 
 def _matern(squares: Tensor) -> Tensor:
