@@ -63,7 +63,7 @@ OmegaConf.register_new_resolver("name_of_study", lambda *given: name_of_study(*g
 OmegaConf.register_new_resolver("name_of_data", lambda data: name_of_data(data), replace=True)
 OmegaConf.register_new_resolver("limit_of_space", lambda space: limit_of_space(space), replace=True)
 OmegaConf.register_new_resolver("name_of_reference", lambda space: name_of_reference(space), replace=True)
-OmegaConf.register_new_resolver("candidate_of", lambda weights: candidate_of(weights), replace=True)
+OmegaConf.register_new_resolver("candidate_of", lambda *given: candidate_of(*given), replace=True)
 OmegaConf.register_new_resolver("classes_counted", lambda *given: classes_counted(*given), replace=True)
 # All keys of a recipe and all limits, null, so that files in conf/ name only what they set: Hydra refuses keys that a
 # configuration does not have.
@@ -108,11 +108,11 @@ def name_of_reference(space: DictConfig) -> str | None:
     return None if OmegaConf.is_missing(space, "candidate") else space.candidate
 
 
-def candidate_of(weights: str | None) -> str:
+def candidate_of(weights: str | None, otherwise: str = "fbnetv3_b") -> str:
     """What is trained unless told otherwise: the network whose trained weights are begun with, by the card beside them
     or by its name in timm; without any, a released one."""
     if not weights:
-        return "fbnetv3_b"
+        return otherwise
     card = Path(weights).expanduser().with_name("card.yaml")
     return weights if weights.startswith("timm:") or not card.is_file() else str(card)
 

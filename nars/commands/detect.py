@@ -13,6 +13,7 @@ from nars.files import make_study_folder, write_whole
 from nars.machine import limited_threads
 from nars.networks.architectures import architecture_of
 from nars.networks.detection.costs import detector_costs
+from nars.networks.detection.detectors import Detector
 from nars.records import Ledger, Record, training_key
 from nars.reporting.boxes import with_boxes, write_sheet
 from nars.reporting.screen.detection import print_precisions
@@ -29,8 +30,10 @@ from nars.training.single.loggers import open_loggers, wandb_run
 from nars.training.weights.average_precision import check_library
 from nars.training.weights.card import WEIGHTS, read_card, remove_card, write_card
 from nars.training.weights.detection_card import make_detection_card, measure_detector
-from nars.training.weights.detector_files import untrained_detector
+from nars.training.weights.detector_files import new_detector
 from nars.training.weights.files import load_weights
+from nars.training.weights.start import PRETRAINED, open_start, start_identity
+from nars.training.weights.tuning import Tuning
 
 PICTURES = "predictions.png"
 SHOWN = 12  # validation images in it
@@ -52,6 +55,8 @@ def train_detector(settings: DetectSettings, console: Console) -> Result:
         return _result(out)
     print_detection_setup(console, settings, Images.of(data, settings.detection_data), costs=in_words(job.costs))
     goes_on = "; if it is stopped, the same command goes on" if settings.resume else ""
+    if job.start is not None:
+        console.print(f"the network begins with {settings.start.weights}", soft_wrap=True)
     console.print(f"training {settings.detector.name} on {settings.candidate} until epoch {job.epochs}{goes_on}")
     notices = Notices(settings.logger, folder, console)
     with claimed(out, console):
@@ -103,14 +108,14 @@ def _train(job: DetectionJob, data: DetectionData, settings: DetectSettings, not
 
 def _measured_card(job: DetectionJob, record: Record, data: DetectionData, best: Path, *, val_loss: float) -> dict:
     """The card, measured from the file of weights; pictures of what it finds are written beside it."""
-    detector = untrained_detector(architecture_of(job.architecture), job.detector, num_classes=data.num_classes)
+    detector, _ = _detector(job, data)
     load_weights(detector, best)
     protocol = job.protocol
     precision, found = measure_detector(
         detector, data, image_size=protocol.image_size, batch_size=protocol.batch_size, trainer=job.trainer
     )
     write_pictures(Path(job.folder) / PICTURES, data, found, image_size=protocol.image_size)
-    return make_detection_card(job, record, data, precision, val_loss)
+    return make_detection_card(job, record, data, detector, precision=precision, val_loss=val_loss)
 
 
 def write_pictures(path: Path, data: DetectionData, found: dict, *, image_size: int, score: float = 0.5) -> None:
@@ -129,11 +134,13 @@ def write_pictures(path: Path, data: DetectionData, found: dict, *, image_size: 
 
 def _job(settings: DetectSettings, data: DetectionData, *, folder: Path) -> DetectionJob:
     architecture = load_architecture(settings.candidate)
-    protocol, side = settings.detection_protocol, settings.detection_protocol.image_size
+    protocol = settings.detection_protocol
     training = detection_identity(data, settings.detector, protocol, settings.trainer)
+    start = open_start(settings.start, folder=folder.parent / PRETRAINED, architecture=architecture)
+    if start is not None:
+        training |= {"start": start_identity(start)}
     key = training_key(Candidate(architecture=architecture, recipe={}), training, settings.seed)
-    detector = untrained_detector(architecture_of(architecture), settings.detector, num_classes=data.num_classes)
-    return DetectionJob(
+    job = DetectionJob(
         key=key,
         architecture=architecture,
         recipe={},
@@ -145,10 +152,18 @@ def _job(settings: DetectSettings, data: DetectionData, *, folder: Path) -> Dete
         training=training,
         origin=origin_of(data, settings.detection_data),
         folder=str(folder / "trainings" / f"{key}-epochs-{protocol.epochs}"),  # each length has its weights
+        start=start,
         epochs=protocol.epochs,
         seed=settings.seed,
-        costs=detector_costs(detector, side, side),
+        costs={},
     )
+    detector, _ = _detector(job, data)  # what does not fit is said before anything is trained
+    return job.model_copy(update={"costs": detector_costs(detector, protocol.image_size, protocol.image_size)})
+
+
+def _detector(job: DetectionJob, data: DetectionData) -> tuple[Detector, Tuning | None]:
+    architecture = architecture_of(job.architecture)
+    return new_detector(architecture, job.detector, class_names=data.class_names, start=job.start)
 
 
 def _result(folder: Path) -> Result:

@@ -20,8 +20,12 @@ from nars.settings.detection import (
     DetectionDataSettings,
     DetectionProtocolSettings,
     DetectorSettings,
+    FasterRcnnC4Settings,
     FasterRcnnSettings,
+    FcosSettings,
+    RetinanetSettings,
     ScatteredDigitsSettings,
+    TwoStageSettings,
     VocSettings,
     YoloSettings,
 )

@@ -71,25 +71,60 @@ class DetectorLimits(Settings):
     detections: PositiveInt = 100
 
 
-class FasterRcnnSettings(DetectorLimits):
-    """Faster R-CNN on a feature pyramid (`detector=faster_rcnn`): torchvision's, with batch norm in the pyramid.
+class TwoStageSettings(DetectorLimits):
+    """What detectors share that propose boxes and then decide: of `proposals` an image, in training `boxes_per_image`
+    are compared with the truth, and before `anchors_per_image` anchors; of both at most `positive_fraction` are
+    objects."""
 
-    An anchor's side is `anchor_scale` times its level's stride. In training, `anchors_per_image` anchors and
-    `boxes_per_image` proposals are compared with the truth, of which at most `positive_fraction` are objects.
-    """
-
-    name: Literal["faster_rcnn"]
-    channels: PositiveInt = 64
-    anchor_scale: PositiveFloat = 4.0
     aspect_ratios: AspectRatios = (0.5, 1.0, 2.0)
     proposals: PositiveInt = 100
     anchors_per_image: PositiveInt = 64
     boxes_per_image: PositiveInt = 32
     positive_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class FasterRcnnSettings(TwoStageSettings):
+    """Faster R-CNN on a feature pyramid (`detector=faster_rcnn`): torchvision's, with batch norm in the pyramid.
+
+    An anchor's side is `anchor_scale` times its level's stride; `hidden` units lie behind a proposal.
+    """
+
+    name: Literal["faster_rcnn"]
+    channels: PositiveInt = 64
+    anchor_scale: PositiveFloat = 4.0
     hidden: PositiveInt = 256
 
 
-DetectorSettings = FasterRcnnSettings
+class FasterRcnnC4Settings(TwoStageSettings):
+    """Faster R-CNN without a pyramid (`detector=faster_rcnn_c4`): the paper's. Proposals come from the map of stride
+    16, the network's last stage looks at each. `anchor_sizes` are sides in pixels."""
+
+    name: Literal["faster_rcnn_c4"]
+    anchor_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (32, 64, 128, 256, 512)
+    proposals: PositiveInt = 75
+
+
+class FcosSettings(DetectorLimits):
+    """FCOS on a feature pyramid (`detector=fcos`): torchvision's, `layers` deep heads with group norm of 32 groups."""
+
+    name: Literal["fcos"]
+    channels: Annotated[int, Field(ge=32, multiple_of=32)] = 64
+    layers: PositiveInt = 2
+
+
+class RetinanetSettings(DetectorLimits):
+    """RetinaNet on a feature pyramid (`detector=retinanet`): torchvision's, three sizes of anchors a level, the
+    smallest `anchor_scale` times its stride."""
+
+    name: Literal["retinanet"]
+    channels: PositiveInt = 64
+    anchor_scale: PositiveFloat = 4.0
+    aspect_ratios: AspectRatios = (0.5, 1.0, 2.0)
+
+
+DetectorSettings = Annotated[
+    FasterRcnnSettings | FasterRcnnC4Settings | FcosSettings | RetinanetSettings, Field(discriminator="name")
+]
 
 
 class DetectionProtocolSettings(ScheduleSettings):

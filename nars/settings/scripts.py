@@ -151,6 +151,7 @@ class TrainSettings(StudySettings):
 class DetectSettings(StudySettings):
     """`detect.py`: a detector on the network of `candidate`, given as for `train.py`.
 
+    `start` is what the network begins with; all else of the detector is new.
     `mode` evaluate measures `weights` on the validation images; predict looks for objects in `images`, a folder or a
     file, and shows those whose score is at least `score`. `resume` false trains from the first epoch, even what is
     known.
@@ -162,6 +163,7 @@ class DetectSettings(StudySettings):
     images: PathText | None = None
     score: ClosedFraction = 0.5
     resume: bool = True
+    start: StartSettings = StartSettings()
     detector: DetectorSettings
     detection_data: DetectionDataSettings
     detection_protocol: DetectionProtocolSettings

@@ -2,7 +2,7 @@
 
 from nars.data.detection import DetectionData
 from nars.settings import DetectionDataSettings, DetectionProtocolSettings, DetectorSettings
-from nars.training.job import Job, training_identity
+from nars.training.job import Job, StartJob, training_identity
 
 
 class DetectionJob(Job):
@@ -13,6 +13,7 @@ class DetectionJob(Job):
     data: DetectionDataSettings
     detector: DetectorSettings
     protocol: DetectionProtocolSettings
+    start: StartJob | None = None
 
 
 def detection_identity(

@@ -18,11 +18,13 @@ from nars.settings import DetectionProtocolSettings
 from nars.training.detection_job import DetectionJob
 from nars.training.devices import device_of
 from nars.training.single.base import BaseModule
-from nars.training.single.fit import Built, check_shares, fit
+from nars.training.single.fit import Built, check_freezing, check_shares, fit
+from nars.training.single.optimization import by_factor
 from nars.training.single.processes import Part
 from nars.training.weights.average_precision import average_precision
 from nars.training.weights.detections import in_whole_images
-from nars.training.weights.detector_files import untrained_detector
+from nars.training.weights.detector_files import new_detector
+from nars.training.weights.tuning import Tuning
 
 
 class DetectorModule(BaseModule):
@@ -42,16 +44,18 @@ class DetectorModule(BaseModule):
         protocol: DetectionProtocolSettings,
         class_names: Sequence[str],
         truth: Callable[[int], Objects],
-        steps_per_epoch: int,
-        seed: int,
+        tuning: Tuning | None = None,
+        **steps: int,
     ):
-        super().__init__(detector, protocol=protocol, average=protocol.ema, steps_per_epoch=steps_per_epoch, seed=seed)
+        super().__init__(detector, protocol=protocol, average=protocol.ema, tuning=tuning, **steps)
         self.class_names = class_names
         self.truth = truth
 
     def build_optimizer(self) -> torch.optim.Optimizer:
         groups = param_groups_weight_decay(self.network, weight_decay=self.protocol.weight_decay)
         lr = self.protocol.lr * self.protocol.batch_size / self.protocol.lr_batch_size
+        if self.tuning.lr_factors:
+            groups = by_factor(groups, self.network, lr, self.tuning.lr_factors)
         if self.protocol.optimizer == "sgd":
             return torch.optim.SGD(groups, lr=lr, momentum=self.protocol.momentum)
         return torch.optim.AdamW(groups, lr=lr)
@@ -101,7 +105,9 @@ def _build(job: DetectionJob, part: Part) -> Built:
     data = _open_once(job.data)
     train, val = _loaders(job, data, part)
     torch.manual_seed(job.seed)
-    detector = untrained_detector(architecture_of(job.architecture), job.detector, num_classes=data.num_classes)
+    check_freezing(job)
+    architecture = architecture_of(job.architecture)
+    detector, tuning = new_detector(architecture, job.detector, class_names=data.class_names, start=job.start)
     steps = job.protocol.steps_per_epoch
     module = DetectorModule(
         detector.to(memory_format=torch.channels_last),
@@ -110,6 +116,7 @@ def _build(job: DetectionJob, part: Part) -> Built:
         truth=val.dataset.objects,
         steps_per_epoch=min(len(train), steps or len(train)),
         seed=job.seed,
+        tuning=tuning,
     )
     return Built(module=module, train=train, val=val)
 

@@ -121,6 +121,16 @@ def check_shares(job: Job, *, train_size: int, val_size: int) -> None:
         )
 
 
+def check_freezing(job: Job) -> None:
+    """UserError if what is frozen would change between epochs while several devices share batches: DDP decides once
+    which gradients it waits for."""
+    if job.start is not None and job.start.settings.freeze_epochs is not None and job.trainer.devices > 1:
+        raise UserError(
+            f"start.freeze_epochs with trainer.devices={job.trainer.devices}: what is shared between devices is frozen "
+            "for good or not at all; give start.freeze_epochs=null, or one device"
+        )
+
+
 def open_trainer(module: BaseModule, job: Job, part: Part, callbacks: list, loggers: list) -> pl.Trainer:
     """Lightning's Trainer, UserError for what it cannot do here.
 

@@ -1,7 +1,7 @@
 """Optimizer and learning rate of a recipe under a protocol."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from timm.optim import RMSpropTF, param_groups_weight_decay
@@ -37,17 +37,17 @@ def build_optimizer(
     lr = base_lr(recipe, protocol)
     groups = param_groups_weight_decay(network, weight_decay=recipe.weight_decay)
     if lr_factors:
-        groups = [part for group in groups for part in _by_factor(group, network, lr, lr_factors)]
+        groups = by_factor(groups, network, lr, lr_factors)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=protocol.momentum)
     return RMSpropTF(groups, lr=lr, alpha=protocol.rmsprop_alpha, eps=protocol.rmsprop_eps, momentum=protocol.momentum)
 
 
-def _by_factor(group: dict, network: nn.Module, lr: float, lr_factors: Mapping[str, float]) -> list[dict]:
-    """A group of parameters by learning rate: torch's optimizers know nothing of timm's `lr_scale`."""
+def by_factor(groups: Sequence[dict], network: nn.Module, lr: float, lr_factors: Mapping[str, float]) -> list[dict]:
+    """Groups of parameters parted by learning rate, since torch's optimizers know nothing of timm's `lr_scale`."""
     factor_of = {parameter: lr_factors[name] for name, parameter in network.named_parameters()}
-    factors = sorted({factor_of[parameter] for parameter in group["params"]})
     return [
         group | {"lr": lr * factor, "params": [p for p in group["params"] if factor_of[p] == factor]}
-        for factor in factors
+        for group in groups
+        for factor in sorted({factor_of[parameter] for parameter in group["params"]})
     ]

@@ -17,7 +17,7 @@ from nars.records import Record
 from nars.spaces.recipe import Recipe
 from nars.training.devices import device_of
 from nars.training.job import TeacherJob, TrainingJob
-from nars.training.single.fit import Built, check_shares, fit
+from nars.training.single.fit import Built, check_freezing, check_shares, fit
 from nars.training.single.module import CandidateModule, Teacher
 from nars.training.single.processes import Part
 from nars.training.weights.files import load_weights
@@ -70,11 +70,7 @@ def _begun(job: TrainingJob, network: nn.Module, architecture, classes: Sequence
     """How the network is changed, after it was filled with what the job begins with."""
     if job.start is None:
         return None
-    if job.start.settings.freeze_epochs is not None and job.trainer.devices > 1:
-        raise UserError(  # DDP decides once which gradients it waits for
-            f"start.freeze_epochs with trainer.devices={job.trainer.devices}: what is shared between devices is frozen "
-            "for good or not at all; give start.freeze_epochs=null, or one device"
-        )
+    check_freezing(job)
     return begun(job.start, network, architecture, classes)
 
 

@@ -27,9 +27,15 @@ def measure_detector(
 
 
 def make_detection_card(
-    job: DetectionJob, record: Record, data: DetectionData, precision: AveragePrecision, val_loss: float
+    job: DetectionJob,
+    record: Record,
+    data: DetectionData,
+    detector: Detector,
+    *,
+    precision: AveragePrecision,
+    val_loss: float,
 ) -> dict:
-    """The card of a finished training whose best weights have this precision and validation loss."""
+    """The card of a finished training whose best weights, in `detector`, have this precision and validation loss."""
     return {
         "architecture": job.architecture,
         "detector": job.detector.model_dump(mode="json"),
@@ -41,6 +47,8 @@ def make_detection_card(
         "seconds": record.seconds,
         "costs": job.costs,
         "image_size": job.protocol.image_size,
+        "mean": list(detector.model.transform.image_mean),
+        "std": list(detector.model.transform.image_std),
         "classes": list(data.class_names),
         "category_ids": list(data.category_ids),
         "training": job.training,

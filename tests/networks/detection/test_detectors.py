@@ -14,7 +14,12 @@ from nars.networks.detection.costs import detector_costs
 from nars.networks.detection.detectors import Detector, build_detector
 from nars.settings.detection import detector_settings
 
-SMALL = {"faster_rcnn": {"name": "faster_rcnn", "channels": 32, "hidden": 16, "proposals": 20}}
+SMALL = {
+    "faster_rcnn": {"name": "faster_rcnn", "channels": 32, "hidden": 16, "proposals": 20},
+    "faster_rcnn_c4": {"name": "faster_rcnn_c4", "anchor_sizes": [16, 32], "proposals": 20},
+    "fcos": {"name": "fcos", "channels": 32, "layers": 1},
+    "retinanet": {"name": "retinanet", "channels": 32},
+}
 KINDS = sorted(SMALL)
 
 
@@ -144,10 +149,12 @@ def test_images_are_normalised_and_keep_their_size():
     torch.testing.assert_close(prepared.tensors[1, :, :80, :64], (images[1] / 255 - mean) / std)
 
 
-def test_costs_are_counted_as_a_detector_runs():
+@pytest.mark.parametrize("kind", KINDS)
+def test_costs_are_counted_as_a_detector_runs(kind):
     """Where nothing is suppressed, as many proposals as it takes are looked at."""
-    detector = detector_of("faster_rcnn").eval()
-    detector.model.rpn.nms_thresh, detector.model.rpn.min_size = 1.0, 0.0
+    detector = detector_of(kind).eval()
+    if hasattr(detector.model, "rpn"):
+        detector.model.rpn.nms_thresh, detector.model.rpn.min_size = 1.0, 0.0
     costs = detector_costs(detector, 64, 96)
     with torch.no_grad(), FlopCounterMode(display=False) as counted:
         detector(batch()[0][:1])
@@ -174,3 +181,14 @@ def test_settings_of_a_detector_arrive():
         0.6,
         7,
     )
+
+
+def test_settings_of_detectors_without_proposals_arrive():
+    fcos = detector_of("fcos", layers=3, score_threshold=0.3, detections=5).model
+    assert [type(layer).__name__ for layer in fcos.head.classification_head.conv].count("Conv2d") == 3
+    assert fcos.anchor_generator.sizes == ((4,), (8,), (16,), (32,))
+    assert (fcos.score_thresh, fcos.detections_per_img) == (0.3, 5)
+    retinanet = detector_of("retinanet", anchor_scale=2.0, aspect_ratios=[1.0, 2.0], nms_threshold=0.4).model
+    assert retinanet.anchor_generator.sizes[0] == (8, 10, 13)
+    assert retinanet.anchor_generator.num_anchors_per_location() == [6] * 4
+    assert retinanet.nms_thresh == 0.4

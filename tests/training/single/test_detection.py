@@ -10,11 +10,21 @@ import torch
 
 from nars.candidates import load_architecture
 from nars.data.detection import open_detection_data
-from nars.settings import DetectionProtocolSettings, LoggerSettings, ScatteredDigitsSettings, TrainerSettings
+from nars.networks.architectures import architecture_of, network_of
+from nars.networks.timm_models import pretrained_statistics
+from nars.settings import (
+    DetectionProtocolSettings,
+    LoggerSettings,
+    ScatteredDigitsSettings,
+    StartSettings,
+    TrainerSettings,
+)
 from nars.settings.detection import detector_settings
 from nars.training.detection_job import DetectionJob, detection_identity
 from nars.training.job import checkpoint_path
 from nars.training.single.detection import run_detection
+from nars.training.weights.files import write_weights
+from nars.training.weights.start import open_start
 
 DATA = ScatteredDigitsSettings(name="scattered_digits", side=64, digits=2, train_images=8, val_images=3)
 DETECTOR = detector_settings({"name": "faster_rcnn", "channels": 16, "hidden": 16, "proposals": 16})
@@ -98,6 +108,49 @@ def test_what_decides_a_training_is_part_of_its_key(tmp_path):
     ]
     assert first not in others
     assert detection_identity(data, DETECTOR, longer, trainer) == first
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory):
+    """Weights of a classifier of three classes, without a card."""
+    torch.manual_seed(8)
+    architecture = architecture_of(load_architecture("timm:test_efficientnet"))
+    network, path = network_of(architecture, num_classes=3), tmp_path_factory.mktemp("parent") / "weights.safetensors"
+    write_weights(path, network)
+    return path, network.state_dict()
+
+
+def begun_job(folder, weights, **given) -> DetectionJob:
+    settings = StartSettings(weights=str(weights), **given)
+    start = open_start(settings, folder=folder, architecture=load_architecture("timm:test_efficientnet"))
+    return job_of(folder / "training", epochs=1, steps_per_epoch=1).model_copy(update={"start": start})
+
+
+def test_a_frozen_network_that_was_trained_stays_as_it_was_inside_the_detector(parent, tmp_path):
+    path, state = parent
+    _, module = run_detection(begun_job(tmp_path, path, name="linear_probe", freeze="trunk"))
+    prefix, seen = "model.backbone.trunk.network.", 0
+    for networks in (module.network, module.evaluated_network):
+        for name, tensor in networks.state_dict().items():
+            if name.startswith(prefix):
+                assert torch.equal(tensor, state[name.removeprefix(prefix)]), name
+                seen += 1
+    assert seen > 50
+    assert any(parameter.requires_grad for parameter in module.network.parameters())
+    mean = module.network.model.transform.image_mean
+    assert mean == pytest.approx(pretrained_statistics("test_efficientnet")["mean"])
+
+
+def test_what_the_detector_adds_learns_as_fast_as_a_classifier_would(parent, tmp_path):
+    given = {"head_lr_multiplier": 5.0, "layer_decay": 0.5}
+    _, module = run_detection(begun_job(tmp_path, parent[0], name="finetune", **given))
+    rate = {p: group["initial_lr"] for group in module.trainer.optimizers[0].param_groups for p in group["params"]}
+    rates = {name: rate[parameter] for name, parameter in module.network.named_parameters()}
+    inside = {name: value for name, value in rates.items() if ".trunk.network." in name}
+    assert {value for name, value in rates.items() if name not in inside} == {5e-3}
+    assert max(inside.values()) == pytest.approx(0.5e-3)  # the classifier, the last layer, is cut off
+    assert inside["model.backbone.trunk.network.conv_stem.weight"] == min(inside.values())
+    assert len(set(inside.values())) > 4
 
 
 def train(folder, epochs: int) -> None:
