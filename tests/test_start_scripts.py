@@ -16,7 +16,7 @@ from nars.commands.search import Search
 from nars.commands.train import train_candidate
 from nars.configuration import settings_from
 from nars.errors import UserError
-from nars.files import digest
+from nars.files import content_key, digest
 from nars.methods.confirm import Reference
 from nars.methods.start import check_start
 from nars.methods.trainings import trainer_of
@@ -91,6 +91,7 @@ def test_a_trained_network_is_adapted(train, parent, tmp_path):
         "norm": "train",
         "mean": [0.25] * 3,
         "std": [0.5] * 3,
+        "card": content_key([None, [str(i) for i in range(10)]]),
     }
     before, after = load_file(parent), load_file(folder / "weights.safetensors")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -108,9 +109,11 @@ def test_other_weights_are_another_training(train, tiny, parent, tmp_path):
     _, second = train(*given)
     _, third = train(*given, "start.head_lr_multiplier=2")
     _, scratch = train(f"candidate={parent.with_name('card.yaml')}", "data.shots=2")
-    assert len({first, second, third, scratch}) == 4
+    write_parent(tiny, parent.parent, classes=[str(i) for i in range(1, 11)])  # so its classifier is not taken
+    _, fourth = train(*given)
+    assert len({first, second, third, fourth, scratch}) == 5
     records = Ledger(tmp_path / "trained" / "records.jsonl")
-    assert ["start" in record.training for record in records] == [True, True, True, False]
+    assert ["start" in record.training for record in records] == [True, True, True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +165,7 @@ def test_all_candidates_of_a_search_begin_so(search_settings, parent, fbnetv3, t
     job = trainer.job(candidate, 1)
     assert job.start.weights == str(parent)
     assert job.training["start"]["inherit"] == "sliced"
-    assert job.training["start"]["architecture"] == job.start.architecture
+    assert job.start.architecture == yaml.safe_load(parent.with_name("card.yaml").read_text())["architecture"]
     assert job.key != plain.key(candidate)
     assert "start" not in plain.job(candidate, 1).training
     assert trainer.job(other, 1).start is None

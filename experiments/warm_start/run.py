@@ -166,8 +166,8 @@ def _ranking(study: Study, parent: Path, root: Path, of_new: Sequence[str], give
         "2 epochs, slices": [study.train(c, root, *of_new, short, *slices)[0][-1] for c in candidates],
     }
     for way, start in (("nothing", ()), ("slices", slices)):
-        columns[f"8 epochs, {way}"] = [
-            float(np.mean([study.train(c, root, *of_new, "protocol.epochs=8", *start, seed=s)[0][-1] for s in (1, 2)]))
+        columns[f"6 epochs, {way}"] = [
+            float(np.mean([study.train(c, root, *of_new, "protocol.epochs=6", *start, seed=s)[0][-1] for s in (1, 2)]))
             for c in candidates
         ]
     names = list(columns)
@@ -181,7 +181,7 @@ def _ranking(study: Study, parent: Path, root: Path, of_new: Sequence[str], give
     ]
     header = ["begun with", "mean accuracy", *(f"tau with {name}" for name in names)]
     return (
-        f"Ranks of {len(candidates)} candidates, smaller than the parent; those of 8 epochs are means of two other "
+        f"Ranks of {len(candidates)} candidates, smaller than the parent; those of 6 epochs are means of two other "
         f"seeds:\n\n{markdown_table(header, rows)}"
     )
 
@@ -205,14 +205,14 @@ def main() -> None:
     parser.add_argument("--photos-val", type=Path, help="folder of the same classes to validate with")
     parser.add_argument("--seeds", type=int, default=5, help="of the digits")
     parser.add_argument("--photo-seeds", type=int, default=3)
-    parser.add_argument("--candidates", type=int, default=8, help="that are ranked")
+    parser.add_argument("--candidates", type=int, default=6, help="that are ranked")
     given = parser.parse_args()
     use_one_thread()
     study = Study(given.runs.resolve())
     parts = [digits(study, given.seeds)]
     if given.photos:
         parts.append(photos(study, given))
-        write_found(__file__, "\n\n".join([*parts, f"{processor()}, one thread."]))
+    write_found(__file__, "\n\n".join([*parts, f"{processor()}, one thread."]))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from nars.errors import UserError
 from nars.files import digest, make_study_folder, write_whole
 from nars.machine import limited_threads
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
+from nars.networks.layers import head_of
 from nars.records import Ledger, Record, training_key
 from nars.reporting.screen.setup import Images, print_training_setup
 from nars.reporting.screen.terminal import print_passed_over
@@ -38,6 +39,7 @@ from nars.training.single.run import run_training
 from nars.training.weights.card import WEIGHTS, make_card, read_card, remove_card, write_card
 from nars.training.weights.pretrained import TIMM
 from nars.training.weights.start import PRETRAINED, begin_with, open_start, start_identity
+from nars.training.weights.tuning import tuning_of
 from nars.wandb_run import WandbRun
 
 
@@ -78,10 +80,12 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
 
 
 def _begun(job: TrainingJob, data: ImageData) -> str:
-    """What the network takes of the weights that it begins with; UserError if they are of another one."""
+    """What the network takes of the weights that it begins with; UserError if it cannot begin so."""
     architecture = architecture_of(job.architecture)
     network = network_of(architecture, num_classes=data.num_classes)
-    return begin_with(job.start, network, architecture, data.class_names).words
+    filled = begin_with(job.start, network, architecture, data.class_names)
+    tuning_of(job.start.settings, network, filled, head_of(network))
+    return filled.words
 
 
 def _known(ledger: Ledger, job: TrainingJob, settings: TrainSettings, console: Console) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from nars.errors import UserError
-from nars.files import digest
+from nars.files import content_key, digest
 from nars.networks.architectures import architecture_of
 from nars.networks.counterparts import counterparts
 from nars.networks.layers import head_of
@@ -59,12 +59,13 @@ def open_start(settings: StartSettings, *, folder: Path, architecture: dict | No
 
 
 def start_identity(start: StartJob) -> dict:
-    """What of a start decides the outcome of a training: part of a record and of its key."""
+    """What of a start decides the outcome of a training: part of a record and of its key. `card` stands for the classes
+    that the weights know and the network whose slices are taken."""
     return {
         "weights": start.digest,
         **start.settings.model_dump(mode="json", exclude={"name", "weights"}),
         **(start.statistics or {}),
-        **({"architecture": start.architecture} if start.architecture else {}),
+        "card": content_key([start.architecture, start.classes]),
     }
 
 
