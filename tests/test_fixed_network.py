@@ -17,6 +17,7 @@ from nars.costs.extremes import extreme
 from nars.costs.pricing import Pricing
 from nars.costs.statistics import costs
 from nars.errors import UserError
+from nars.latency.opening import open_latency, shapes_of_space
 from nars.methods.encoder import opened_predictor
 from nars.methods.reference import open_reference
 from nars.networks.architectures import architecture_of, network_of
@@ -25,7 +26,7 @@ from nars.predictor.predictor import Predictor
 from nars.problem import Problem
 from nars.records import Ledger, Record, training_key
 from nars.search.distinct import best_apart
-from nars.settings import FixedSpaceSettings, PretrainScriptSettings, SearchSettings
+from nars.settings import FixedSpaceSettings, LatencySettings, PretrainScriptSettings, SearchSettings
 from nars.spaces.candidate import Candidate
 from nars.study.answers import answer_folder, known_answer
 
@@ -111,6 +112,24 @@ def test_costs_are_those_of_the_network_built(candidate, classes):
     for greatest in (False, True):
         found = extreme(space, "macs", pricing, greatest=greatest)
         assert (found.cost, found.exact, found.point.shape) == (measured["macs"], True, (0,))
+
+
+def test_latency_is_that_of_its_blocks(tiny, planted_latency, tmp_path):
+    """In a table of a space that has them; of another network the command that measures them is named."""
+    point = tiny.sample(1, 4)
+    file = tmp_path / "found.yaml"
+    file.write_text(yaml.safe_dump({"architecture": tiny.decode(point[0]), "recipe": "middle"}))
+    latency = f"latency.table={planted_latency}"
+    problem = Problem.of(settings_of(str(file), latency))
+    priced = problem.price(problem.space.sample(3, 0))[:, problem.costs.index("latency_ms")]
+    whole = costs(tiny, point, ("latency_ms",), Pricing(latency=_whole(tiny, planted_latency)))[0, 0]
+    assert priced.tolist() == [whole] * 3
+    with pytest.raises(UserError, match=r"measure_latency.py candidate=fbnetv3_a num_classes=1000 table="):
+        _ = Problem.of(settings_of("fbnetv3_a", latency)).measured_latency
+
+
+def _whole(space, folder: Path):
+    return open_latency(LatencySettings(table=str(folder)), shapes_of_space(space, 1000), of=()).table
 
 
 def test_what_is_composed_fits_one_network(small):
