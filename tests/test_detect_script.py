@@ -20,8 +20,9 @@ from nars.commands.detections import _as_data_s, _classes_of, evaluate_detector,
 from nars.configuration import settings_from
 from nars.data.detection import open_detection_data
 from nars.errors import UserError
+from nars.overrides import with_texts_quoted
 from nars.records import Ledger
-from nars.settings import DetectSettings
+from nars.settings import CocoSettings, DetectSettings, ScatteredDigitsSettings, VocSettings, YoloSettings
 from nars.training.weights.average_precision import average_precision
 from nars.training.weights.detections import in_whole_images
 
@@ -175,3 +176,15 @@ def test_help_and_wrong_settings_do_without_torch(word):
     assert done.returncode == (0 if word == "--help" else 2)
     assert "| torch" not in done.stderr
     assert "did you mean detector.channels?" in done.stderr or word == "--help"
+
+
+def test_no_key_is_a_text_of_some_data_and_a_number_of_others():
+    """Words of a command line are read before it is known which data they are for."""
+    numbers = {"int", "float"}
+    kinds: dict[str, set[str]] = {}
+    for settings in (CocoSettings, ScatteredDigitsSettings, VocSettings, YoloSettings):
+        for name, field in settings.model_fields.items():
+            kinds.setdefault(name, set()).add("number" if numbers & set(str(field.annotation).split("'")) else "text")
+    assert {name for name, found in kinds.items() if len(found) > 1} == set()
+    words = with_texts_quoted(["detection_data.train_images=8", "detection_data.root=2012"], DetectSettings)
+    assert words == ["detection_data.train_images=8", 'detection_data.root="2012"']

@@ -170,6 +170,7 @@ def _result(folder: Path) -> Result:
     card = read_card(folder / WEIGHTS)
     return Result(
         accuracy=card["map"] or 0.0,
+        metric="map",
         costs=card["costs"],
         architecture=card["architecture"],
         recipe={},

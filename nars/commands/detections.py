@@ -54,6 +54,7 @@ def evaluate_detector(settings: DetectSettings, console: Console) -> Result:
     console.print(f"on {data.val_size:,} validation images of {settings.detection_data.name}")
     return Result(
         accuracy=precision.ap or 0.0,
+        metric="map",
         costs=card["costs"],
         architecture=card["architecture"],
         recipe={},

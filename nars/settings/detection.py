@@ -26,16 +26,16 @@ class ScatteredDigitsSettings(Settings):
 
 class CocoSettings(Settings):
     """COCO's layout (`detection_data=coco`): annotations/instances_<split>.json and the images in <split>/, under
-    `root`, for the splits `train` and `val`; other places are given as `<split>_annotations` and `<split>_images`."""
+    `root`, for the splits `train` and `val`; other places are given as `<split>_annotations` and `<split>_folder`."""
 
     name: Literal["coco"]
     root: PathText
     train: str = "train2017"
     val: str = "val2017"
     train_annotations: PathText | None = None
-    train_images: PathText | None = None
+    train_folder: PathText | None = None
     val_annotations: PathText | None = None
-    val_images: PathText | None = None
+    val_folder: PathText | None = None
 
 
 class VocSettings(Settings):

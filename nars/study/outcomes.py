@@ -6,16 +6,18 @@ import yaml
 
 from nars.costs.table import gathered
 from nars.files import write_whole
-from nars.settings import Settings, parse
+from nars.settings import Settings, later, parse
 
 
 class Result(Settings):
-    """What a script found: an accuracy, predicted where `predicted_std` is given, of a candidate with its costs.
+    """What a script found: an accuracy, predicted where `predicted_std` is given, of a candidate with its costs. What
+    `accuracy` is has a name: `map` is a detector's mean average precision.
 
     `folder` holds what was written: of a search best-1.yaml and search.yaml, of a training weights and card.yaml.
     """
 
     accuracy: float
+    metric: str = later("accuracy")
     predicted_std: float | None = None
     costs: dict[str, float]
     architecture: dict

@@ -113,18 +113,23 @@ def test_the_page_shows_the_searches_of_the_sweep_alone(searches, tmp_path):
     assert str(runs[2].folder) in (study / "report.html").read_text()
 
 
-def test_trainings_have_a_table_and_no_page(tmp_path):
-    values = {"costs": {"macs": 1e8, "params": 1e6}, "architecture": {}, "recipe": {}}
+@pytest.mark.parametrize(("metric", "word"), [("accuracy", "measured accuracy"), ("map", "measured mAP")])
+def test_trainings_have_a_table_and_a_page(tmp_path, metric, word):
+    values = {"costs": {"macs": 1e8, "params": 1e6}, "architecture": {}, "recipe": {}, "folder": str(tmp_path / "a/b")}
     output = io.StringIO()
     outcomes = [
-        Outcome(number=i, overrides=(f"recipe.lr={lr}",), result=Result(accuracy=a, folder=str(tmp_path), **values))
+        Outcome(number=i, overrides=(f"recipe.lr={lr}",), result=Result(accuracy=a, metric=metric, **values))
         for i, (lr, a) in enumerate(((0.12345678, 0.5), (0.2, 0.6)))
     ]
     finish_sweep(outcomes, tmp_path / "sweep", Console(file=output, width=100))
     assert "recipe.lr=0.123457" in output.getvalue()
     assert "Best: recipe.lr=0.2: 0.600, " in output.getvalue()
     assert "measured" in output.getvalue()
-    assert not (tmp_path / "sweep").exists()
+    page = (tmp_path / "sweep" / "report.html").read_text()
+    assert "<h1>Sweep of 2 trainings</h1>" in page
+    assert "<h2>Every training</h2>" in page
+    assert "search" not in page.partition("<script")[0].partition("<main>")[2]
+    assert word in page
 
 
 def test_the_page_is_made_again_from_the_outcomes(searches, tmp_path):

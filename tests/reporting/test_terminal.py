@@ -29,6 +29,7 @@ def test_fits_25_lines_and_ends_with_what_to_do(run):
     assert "Best architecture-recipe pairs with macs <= 600M" in text
     assert "Report: runs/planted/report.html" in text
     assert f"python train.py candidate={run.folder / 'best-1.yaml'} study=planted" in text.splitlines()[-1]
+    assert f"python detect.py candidate={run.folder / 'best-1.yaml'}" in text.splitlines()[-2]
 
 
 def test_names_what_differs_from_the_best(run):

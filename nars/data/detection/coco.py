@@ -45,7 +45,7 @@ def _annotation_file(settings: CocoSettings, split: str) -> Path:
 
 
 def _images(settings: CocoSettings, split: str) -> Path:
-    return Path(getattr(settings, f"{split}_images") or Path(settings.root) / getattr(settings, split))
+    return Path(getattr(settings, f"{split}_folder") or Path(settings.root) / getattr(settings, split))
 
 
 def _read(file: Path) -> dict:

@@ -64,6 +64,13 @@ class Sweep:
     failed: tuple[Outcome, ...]
     jobs: int
     axis: str = DEFAULT_AXIS
+    job: str = "search"
+
+    @property
+    def metric(self) -> str:
+        """What is compared: the accuracy, mAP of detectors, or the metric, if it is not the same of all."""
+        metrics = {result.metric for row in self.rows for result in row.results}
+        return {"accuracy": "accuracy", "map": "mAP"}[metrics.pop()] if len(metrics) == 1 else "metric"
 
     @property
     def seeds(self) -> bool:

@@ -15,6 +15,7 @@ from nars.errors import UserError
 from nars.reporting.facts.describe import architecture_strip, recipe_line
 from nars.reporting.facts.sweeps import Sweep, sweep_of
 from nars.reporting.tracking.notices import upload_line
+from nars.study.answers import SUMMARY
 from nars.study.outcomes import Outcome, read_outcomes
 
 
@@ -42,12 +43,13 @@ def finish_sweep(outcomes: Sequence[Outcome], folder: Path, console: Console) ->
     from nars.reporting.page.sweeps import write_sweep_page  # Plotly takes a second
 
     page = write_sweep_page(sweep, folder)
-    if page is None and sweep.rows:
+    if sweep.rows and not any((Path(row.best.folder) / SUMMARY).exists() for row in sweep.rows):
         best = max(sweep.rows, key=lambda row: row.accuracy)
         console.print(f"Best: {best.name}: {best.words}, {best.best.folder}", soft_wrap=True)
     if page is not None:
         console.print(f"Report of the sweep: {page}", soft_wrap=True)
-        for study in sorted({Path(result.folder).parents[1] for row in sweep.rows for result in row.results}):
+        folders = {Path(result.folder) for row in sweep.rows for result in row.results}
+        for study in sorted({folder.parents[1] for folder in folders if len(folder.parents) > 1}):
             if line := upload_line(study):
                 console.print(line, soft_wrap=True)
 

@@ -17,7 +17,7 @@ from nars.reporting.facts.measured import with_measurements
 from nars.reporting.facts.trust import trust_sentences
 from nars.search.early_stop import EarlyStop
 from nars.search.rounds import History, Round, predicted_against_measured, rank_agreement
-from nars.shell import command
+from nars.shell import command, override
 from nars.study.answers import Run
 from nars.study.folder import read_study
 from nars.study.next_step import train_command
@@ -157,6 +157,8 @@ def print_answer(console: Console, run: Run, report: Path) -> None:
     console.print(" ".join(trust_sentences(run)))
     export = command("export.py", "weights=...")
     console.print(f"Report: {report}; once trained, {export} makes ONNX and other files", soft_wrap=True)
+    detect = command("detect.py", override("candidate", run.answer_file(1)))
+    console.print(f"Train a detector on it: {detect}", soft_wrap=True)
     console.print(f"Train the best pair on: {train_command(run, 1)}", soft_wrap=True)
 
 

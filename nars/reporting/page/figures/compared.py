@@ -28,13 +28,13 @@ def front_of_searches(sweep: Sweep) -> go.Figure:
         y=[row.accuracy for row in sweep.rows],
         error_y={"array": above, "arrayminus": below, "thickness": 1, "width": 3},
         mode="markers",
-        name="best pair",
+        name="best pair" if sweep.job == "search" else sweep.job,
         marker={"color": ANSWER, "size": 10, "symbol": "star"},
         text=[f"{escaped(row.name)}<br>{escaped(recipe_line(row.best.recipe))}" for row in sweep.rows],
         hovertemplate=f"{sweep.accuracy} %{{y:.3f}}<br>%{{x:.4s}} {axis.label}<br>%{{text}}<extra></extra>",
     )
     figure.update_xaxes(title=axis.label, tickformat=".3~s", nticks=6, range=_wide(shown))
-    figure.update_yaxes(title=f"{sweep.accuracy} accuracy")
+    figure.update_yaxes(title=f"{sweep.accuracy} {sweep.metric}")
     return figure
 
 
