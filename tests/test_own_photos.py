@@ -105,7 +105,7 @@ def test_classes_are_counted_from_the_images(photos):
 
 def test_a_space_may_bring_its_window():
     fbnetv3 = settings_of().strategy.window
-    assert (fbnetv3.min_macs, fbnetv3.max_macs) == (400e6, 800e6)
+    assert (fbnetv3.min_macs, fbnetv3.max_macs) == (400e6, 600e6)
     assert settings_of("search_space=tiny").strategy.window.min_macs is None
     assert settings_of("search_space=tiny", "strategy.window.min_macs=7").strategy.window.min_macs == 7
 
@@ -135,15 +135,15 @@ def test_the_start_says_what_was_composed(photos):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (("strategy=nars",), "nars, 2 rounds of 4 candidates\n"),
-        (("strategy=random",), "random, 2 rounds of 4 candidates\n"),
+        (("strategy=nars",), "nars, 3 rounds of 4 candidates\n"),
+        (("strategy=random",), "random, 3 rounds of 4 candidates\n"),
         (
             ("strategy=evolution",),
             "its first 50 (strategy.population) are random, so this is the same as strategy=random",
         ),
-        (("strategy=evolution", "strategy.population=4"), "the first 4 (strategy.population) of these 8 are random\n"),
-        (("strategy=reinforce",), "the first 4 (strategy.update_every) of these 8 are random\n"),
-        (("strategy=tpe",), "its first 10 are random, so this is the same as strategy=random"),
+        (("strategy=evolution", "strategy.population=4"), "the first 4 (strategy.population) of these 12 are random\n"),
+        (("strategy=reinforce",), "the first 4 (strategy.update_every) of these 12 are random\n"),
+        (("strategy=tpe", "strategy.rounds=2"), "its first 10 are random, so this is the same as strategy=random"),
         (("strategy=tpe", "strategy.rounds=5"), "the first 10 of these 20 are random\n"),
     ],
 )

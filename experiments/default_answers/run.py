@@ -16,7 +16,7 @@ from nars.study.answers import Run
 from nars.study.folder import Study, read_study
 
 DEFAULT = ("constraint=flops_600m",)
-RANDOM = (*DEFAULT, "strategy=random", "strategy.rounds=3", "strategy.window.max_macs=600e6", "confirm.pairs=0")
+RANDOM = (*DEFAULT, "strategy=random", "strategy.rounds=4", "confirm.pairs=0")
 HEADER = (
     "seed",
     "trainings",
