@@ -1,6 +1,7 @@
 """Searches on a table: each gives the rows of the table in the order in which they were trained."""
 
 import warnings
+from functools import lru_cache
 
 import numpy as np
 import optuna
@@ -129,6 +130,14 @@ def _tried(problem: Problem, only: str, seed: int) -> np.ndarray:
 
 
 def _predictor(problem: Problem, settings: PredictorSettings, seed: int) -> Predictor:
+    """Every fit starts anew from one pretraining of a table, which no seed changes."""
+    predictor = _pretrained(problem, settings)
+    predictor.seed = seed
+    return predictor
+
+
+@lru_cache(maxsize=2)
+def _pretrained(problem: Problem, settings: PredictorSettings) -> Predictor:
     space = problem.space
     predictor = Predictor(
         settings,
@@ -136,7 +145,7 @@ def _predictor(problem: Problem, settings: PredictorSettings, seed: int) -> Pred
         recipe_columns=space.recipe.columns,
         statistics=["params"],
         specification=space.specification,
-        seed=seed,
+        seed=0,
     )
     if settings.pretrained:
         points, first = np.unique(space.split(problem.points)[0], axis=0, return_index=True)
