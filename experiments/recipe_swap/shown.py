@@ -83,13 +83,13 @@ def swap_words(matrix: np.ndarray, networks: Sequence[str]) -> str:
     k = len(networks)
     searched = matrix[:, :k]
     lost = (np.diag(searched)[:, None] - searched)[~np.eye(k, dtype=bool)]
-    best = int(np.sum(searched.argmax(axis=1) == np.arange(k)))
+    best = int(np.sum(np.diag(searched) >= searched.max(axis=1)))
     taus = [kendall_tau(matrix[:, a], matrix[:, b]) for a, b in combinations(range(matrix.shape[1]), 2)]
     taus = [tau for tau in taus if tau is not None] or [np.nan]
     return (
         f"With the recipe of another network a network loses {lost.mean():+.3f} on average ({lost.min():+.3f} to "
-        f"{lost.max():+.3f}); {best} of {k} networks are best with their own. Kendall tau of the networks between two "
-        f"recipes: {np.mean(taus):.2f} on average, {min(taus):.2f} to {max(taus):.2f}."
+        f"{lost.max():+.3f}), and {best} of {k} are nowhere better than with their own. Kendall tau of the networks "
+        f"between two recipes: {np.mean(taus):.2f} on average, {min(taus):.2f} to {max(taus):.2f}."
     )
 
 
