@@ -154,7 +154,9 @@ class Pair:
         cards = {
             file: card
             for file in sorted(self.study.folder.glob(f"trainings/*/{WEIGHTS}"))
-            if (card := read_card(file)) and Candidate.from_dict(card).checked() == self.candidate.checked()
+            if (card := read_card(file))
+            and "detector" not in card
+            and Candidate.from_dict(card).checked() == self.candidate.checked()
         }
         if not cards:
             raise UserError(f"{self.run.answer_file(self.rank)}: not trained yet: {train_command(self.run, self.rank)}")

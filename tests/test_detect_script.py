@@ -17,12 +17,23 @@ from rich.console import Console
 import nars
 from nars.commands.detect import PICTURES, train_detector
 from nars.commands.detections import _as_data_s, _classes_of, evaluate_detector, predict
+from nars.commands.evaluate import evaluate_weights
+from nars.commands.export import export_weights
+from nars.commands.train import train_candidate
 from nars.configuration import settings_from
 from nars.data.detection import open_detection_data
 from nars.errors import UserError
 from nars.overrides import with_texts_quoted
 from nars.records import Ledger
-from nars.settings import CocoSettings, DetectSettings, ScatteredDigitsSettings, VocSettings, YoloSettings
+from nars.settings import (
+    CocoSettings,
+    DetectSettings,
+    ExportSettings,
+    ScatteredDigitsSettings,
+    TrainSettings,
+    VocSettings,
+    YoloSettings,
+)
 from nars.training.weights.average_precision import average_precision
 from nars.training.weights.detections import in_whole_images
 
@@ -188,3 +199,32 @@ def test_no_key_is_a_text_of_some_data_and_a_number_of_others():
     assert {name for name, found in kinds.items() if len(found) > 1} == set()
     words = with_texts_quoted(["detection_data.train_images=8", "detection_data.root=2012"], DetectSettings)
     assert words == ["detection_data.train_images=8", 'detection_data.root="2012"']
+
+
+def settings_for(script: str, settings_class, *overrides: str):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return settings_from(compose(script, overrides=list(overrides)), settings_class)
+
+
+def use_as_classifier(use: str, weights: Path, folder: Path) -> None:
+    console = Console(file=io.StringIO())
+    given = ("candidate=fbnetv3_a0", f"{use}.weights={weights}", f"runs_dir={folder}")
+    match use:
+        case "load":
+            nars.load_trained(weights)
+        case "evaluate":
+            evaluate_weights(settings_for("train", TrainSettings, "mode=evaluate", f"weights={weights}"), console)
+        case "export":
+            export_weights(settings_for("export", ExportSettings, f"weights={weights}"), console)
+        case "start":
+            train_candidate(settings_for("train", TrainSettings, *given, "start=finetune"), console)
+        case "teacher":
+            train_candidate(settings_for("train", TrainSettings, *given), console)
+
+
+@pytest.mark.parametrize("use", ["load", "evaluate", "export", "start", "teacher"])
+def test_weights_of_a_detector_are_not_taken_for_a_classifier_s(trained, tmp_path, use):
+    weights = trained[0] / "weights.safetensors"
+    with pytest.raises(UserError) as error:
+        use_as_classifier(use, weights, tmp_path)
+    assert str(error.value).startswith(f"weights={weights}: of a detector, not of a classifier; detect.py mode=")

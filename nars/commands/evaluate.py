@@ -25,7 +25,7 @@ from nars.spaces.architecture import Architecture
 from nars.study.answers import SPLIT
 from nars.study.outcomes import Result
 from nars.training.weights.accuracy import outputs_of_classes, validation_accuracy
-from nars.training.weights.card import read_card
+from nars.training.weights.card import classifier_card
 from nars.training.weights.files import load_weights
 
 
@@ -34,7 +34,7 @@ def evaluate_weights(settings: TrainSettings, console: Console) -> Result:
     if not settings.weights:
         raise UserError("mode=evaluate: give the weights: weights=runs/.../weights.safetensors, or an exported file")
     path = Path(settings.weights)
-    card = read_card(path) or {}
+    card = classifier_card(path) or {}
     data = _data_to_measure(settings, trained_on=card.get("training", {}).get("data"), shots=card.get("shots"))
     print_passed_over(console, data.passed_over)
     measured = _exported(path, data, settings) if is_exported(path) else _weights(path, card, data, settings)

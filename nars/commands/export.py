@@ -27,7 +27,7 @@ from nars.settings import ExportFormat, ExportSettings
 from nars.shell import command, override
 from nars.study.answers import SPLIT
 from nars.training.weights.accuracy import outputs_of_classes
-from nars.training.weights.card import read_card, write_card
+from nars.training.weights.card import classifier_card, write_card
 from nars.training.weights.files import load_weights
 
 BATCH = 32  # images at a time, where any number is taken
@@ -37,7 +37,7 @@ def export_weights(settings: ExportSettings, console: Console) -> Path:
     """Write and measure every format; returns the folder that holds them."""
     weights = Path(settings.weights)
     _check(settings, weights)
-    card = read_card(weights) or {}
+    card = classifier_card(weights) or {}
     data = _data(settings, weights)
     print_passed_over(console, data.passed_over)
     export = Export(settings=settings, weights=weights, card=card, data=data)

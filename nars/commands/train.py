@@ -36,7 +36,7 @@ from nars.training.job import (
 )
 from nars.training.single.loggers import open_loggers, wandb_run
 from nars.training.single.run import run_training
-from nars.training.weights.card import WEIGHTS, make_card, read_card, remove_card, write_card
+from nars.training.weights.card import WEIGHTS, classifier_card, make_card, read_card, remove_card, write_card
 from nars.training.weights.pretrained import TIMM
 from nars.training.weights.start import PRETRAINED, begin_with, open_start, start_identity
 from nars.training.weights.tuning import tuning_of
@@ -186,7 +186,7 @@ def _teacher_job(teacher: TeacherSettings, data: ImageData) -> TeacherJob | None
     path = Path(teacher.weights)
     if not path.is_file():
         raise UserError(f"teacher.weights={path}: no such file")
-    card = read_card(path)
+    card = classifier_card(path)
     if card is None and teacher.candidate is None:
         raise UserError(f"teacher.weights={path} has no card.yaml beside it: say whose they are: teacher.candidate=...")
     if card is not None and card["classes"] != list(data.class_names):

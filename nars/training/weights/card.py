@@ -85,9 +85,20 @@ def read_card(weights: Path) -> dict | None:
     return read_yaml(_path(weights), loader=yaml.SafeLoader) if _path(weights).is_file() else None
 
 
+def classifier_card(weights: Path) -> dict | None:
+    """The card that lies beside the weights of a classifier, or None; UserError if they are a detector's."""
+    card = read_card(weights)
+    if card is not None and "detector" in card:
+        raise UserError(
+            f"weights={weights}: of a detector, not of a classifier; detect.py mode=evaluate and mode=predict take "
+            "them, nars.load_detector loads them"
+        )
+    return card
+
+
 def load_trained(weights: Path | str) -> nn.Module:
     """The network of `weights` and their card, in evaluation mode."""
-    card = read_card(Path(weights))
+    card = classifier_card(Path(weights))
     if card is None:
         raise UserError(f"weights={weights}: no card.yaml beside them")
     network = network_of(architecture_of(card["architecture"]), num_classes=card["num_classes"])

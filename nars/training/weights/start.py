@@ -14,7 +14,7 @@ from nars.networks.timm_models import TimmArchitecture, pretrained_statistics
 from nars.settings import StartSettings
 from nars.spaces.architecture import Architecture
 from nars.training.job import StartJob
-from nars.training.weights.card import read_card
+from nars.training.weights.card import classifier_card
 from nars.training.weights.files import read_state
 from nars.training.weights.inherit import Filled, fill
 from nars.training.weights.pretrained import TIMM, pretrained_file
@@ -36,7 +36,7 @@ def open_start(settings: StartSettings, *, folder: Path, architecture: dict | No
     path = Path(settings.weights) if tag is None else pretrained_file(tag, folder)
     if not path.is_file():
         raise UserError(f"start.weights={path}: no such file")
-    card = read_card(path) or {}
+    card = classifier_card(path) or {}
     timm = tag or (architecture or {}).get("timm")
     statistics = {name: card[name] for name in ("mean", "std") if name in card}
     if not statistics and timm:
