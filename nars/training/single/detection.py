@@ -18,7 +18,7 @@ from nars.settings import DetectionProtocolSettings
 from nars.training.detection_job import DetectionJob
 from nars.training.devices import device_of
 from nars.training.single.base import BaseModule
-from nars.training.single.fit import Built, check_freezing, check_shares, fit
+from nars.training.single.fit import Built, check_freezing, check_shares, fit, with_norms_of
 from nars.training.single.optimization import by_factor
 from nars.training.single.processes import Part
 from nars.training.weights.average_precision import average_precision
@@ -110,7 +110,7 @@ def _build(job: DetectionJob, part: Part) -> Built:
     detector, tuning = new_detector(architecture, job.detector, class_names=data.class_names, start=job.start)
     steps = job.protocol.steps_per_epoch
     module = DetectorModule(
-        detector.to(memory_format=torch.channels_last),
+        with_norms_of(job.trainer, detector).to(memory_format=torch.channels_last),
         protocol=job.protocol,
         class_names=data.class_names,
         truth=val.dataset.objects,

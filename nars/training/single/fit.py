@@ -15,10 +15,13 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from timm.layers import convert_sync_batchnorm
+from torch import nn
 from torch.utils.data import DataLoader
 
 from nars.errors import UserError
 from nars.records import Record
+from nars.settings import TrainerSettings
 from nars.training.devices import check_precision
 from nars.training.job import Job, checkpoint_path
 from nars.training.single.base import BaseModule
@@ -119,6 +122,16 @@ def check_shares(job: Job, *, train_size: int, val_size: int) -> None:
             f"trainer.devices={devices}: {train_size} images train and {val_size} validate, which must be at "
             "least one for each device; use fewer devices"
         )
+
+
+def with_norms_of(trainer: TrainerSettings, network: nn.Module) -> nn.Module:
+    """The network with batch norms that see the whole batch of all devices, if the settings ask for it; UserError where
+    there are no GPUs."""
+    if not trainer.sync_batchnorm:
+        return network
+    if trainer.accelerator == "cpu" or not torch.cuda.is_available():
+        raise UserError("trainer.sync_batchnorm=true needs GPUs; set it to false")
+    return convert_sync_batchnorm(network)  # timm's: PyTorch's would lose the activation of timm's layers
 
 
 def check_freezing(job: Job) -> None:

@@ -6,18 +6,16 @@ from pathlib import Path
 
 import torch
 from pytorch_lightning.loggers import Logger
-from timm.layers import convert_sync_batchnorm
 from torch import nn
 from torch.utils.data import DataLoader
 
 from nars.data import ImageData, open_data
-from nars.errors import UserError
 from nars.networks.architectures import architecture_of, image_size, network_of
 from nars.records import Record
 from nars.spaces.recipe import Recipe
 from nars.training.devices import device_of
 from nars.training.job import TeacherJob, TrainingJob
-from nars.training.single.fit import Built, check_freezing, check_shares, fit
+from nars.training.single.fit import Built, check_freezing, check_shares, fit, with_norms_of
 from nars.training.single.module import CandidateModule, Teacher
 from nars.training.single.processes import Part
 from nars.training.weights.files import load_weights
@@ -49,12 +47,8 @@ def _module(job: TrainingJob, architecture, data: ImageData, *, train_batches: i
     torch.manual_seed(job.seed)
     network = network_of(architecture, num_classes=data.num_classes, recipe=recipe)
     tuning = _begun(job, network, architecture, data.class_names)
-    if job.trainer.sync_batchnorm:
-        if job.trainer.accelerator == "cpu" or not torch.cuda.is_available():
-            raise UserError("trainer.sync_batchnorm=true needs GPUs; set it to false")
-        network = convert_sync_batchnorm(network)  # timm's: PyTorch's would lose the activation of timm's layers
     return CandidateModule(
-        network.to(memory_format=torch.channels_last),
+        with_norms_of(job.trainer, network).to(memory_format=torch.channels_last),
         normalise=data.normalise(job.start and job.start.statistics),
         recipe=recipe,
         protocol=job.protocol,

@@ -247,3 +247,16 @@ def test_an_image_of_another_size_than_annotated_is_named(write_annotated):
 
 def replace(file: Path, old: str, new: str) -> None:
     file.write_text(file.read_text().replace(old, new))
+
+
+def test_a_photo_that_its_exif_turns_has_its_boxes_where_it_is_upright(write_annotated):
+    values, _ = write_annotated("yolo")
+    file = Path(values["root"]) / "images" / "val" / "photo 0.png"
+    turned = Image.new("RGB", (60, 40), "white")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(file, exif=exif)
+    (Path(values["root"]) / LABELS).write_text("0 0.5 0.5 0.5 0.5")
+    images = opened(values).val_set(image_size=64)
+    assert images.image(0).shape == (3, 60, 40)
+    assert images.objects(0).boxes.tolist() == [[10, 15, 30, 45]]

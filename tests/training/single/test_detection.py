@@ -10,6 +10,7 @@ import torch
 
 from nars.candidates import load_architecture
 from nars.data.detection import open_detection_data
+from nars.errors import UserError
 from nars.networks.architectures import architecture_of, network_of
 from nars.networks.timm_models import pretrained_statistics
 from nars.settings import (
@@ -178,3 +179,9 @@ def test_several_devices_agree_on_the_map(tmp_path):
     record, module = run_detection(job.model_copy(update={"trainer": trainer}))
     assert len(record.accuracies) == 1
     assert len(module.curves["val_loss"]) == 1
+
+
+def test_batch_norms_of_several_devices_need_gpus(tmp_path):
+    trainer = TrainerSettings(accelerator="cpu", sync_batchnorm=True)
+    with pytest.raises(UserError, match=r"trainer\.sync_batchnorm=true needs GPUs"):
+        run_detection(job_of(tmp_path, epochs=1).model_copy(update={"trainer": trainer}))
