@@ -240,7 +240,7 @@ def test_what_another_process_trains_is_left_to_it(train, tmp_path):
 
 
 def test_a_claim_that_was_left_on_another_machine_is_taken_over(train, tmp_path, monkeypatch):
-    monkeypatch.setattr("nars.commands.train.LEASE_SECONDS", 4)
+    monkeypatch.setattr("nars.commands.one_training.LEASE_SECONDS", 4)
     _, folder = train()
     (folder / "card.yaml").unlink()
     other, claim = Claims(folder.parent, lease_seconds=4), folder / "claim"

@@ -20,7 +20,6 @@ from nars.methods.contract import Answer, Measurement, Told
 from nars.methods.opening import open_method
 from nars.methods.start import check_start
 from nars.methods.supernet_plan import SupernetPlan
-from nars.networks.architectures import image_size
 from nars.problem import ENCODERS, PREDICTORS, Problem
 from nars.reporting.page.report import write_report
 from nars.reporting.screen.live import LiveReport
@@ -165,6 +164,8 @@ class Search:
         p, s = self.problem, self.settings
         if self.in_sweep or s.records is not None:
             return
+        from nars.networks.architectures import image_size  # timm takes seconds, and answers from a ledger none
+
         architectures = map(p.space.architecture.architecture, p.space.architecture.sample(SIDES_OF, 0))
         sides = {image_size(architecture, s.protocol) for architecture in architectures}
         images = Images.of(p.data, s.data)

@@ -133,7 +133,7 @@ def test_an_answer_is_known_until_the_ledger_grows(tmp_path, write_ledger, recor
         "data.root=/another",
         "protocol=search",
         "strategy.rounds=9",
-        "strategy.window.min_macs=7e8",
+        "strategy.window.min_macs=5e8",
         "executor.workers=1",
     ]
     assert known_answer(settings_of(tmp_path, f"records={ledger}", *others)) is not None

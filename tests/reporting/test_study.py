@@ -82,8 +82,11 @@ def test_an_answer_is_known_by_all_that_decides_it_and_nothing_else(tiny_maker):
         [f"records={maker.folder}"],
         ["records_of=abcdef"],
         ["confirm.pairs=1"],
+        ["start=finetune", f"start.weights={maker.folder}/records.jsonl"],
     )
-    assert {change.partition("=")[0].partition(".")[0] for (change,) in changes} == set(SearchSettings.model_fields) - {
+    assert {change.partition("=")[0].partition(".")[0] for change, *_ in changes} == set(
+        SearchSettings.model_fields
+    ) - {
         "study",
         "runs_dir",
         "dry_run",
