@@ -257,6 +257,8 @@ def test_documented_commands_run(places, kept_workers):
             if any(override.startswith("method=fbnet") for override in overrides):
                 tiny |= {"method.epochs": "1", "method.theta.after": "0", "method.samples": "1"}
                 tiny |= {} if "data=folder" in overrides else {"data.val_fraction": "0.9"}
+            if script == "detect.py" and not any(override.startswith("detection_data=") for override in overrides):
+                tiny |= {"detection_data.train_images": "8", "detection_data.val_images": "4"}
             if "experiment=imagenet200" in overrides:
                 tiny |= {"data.num_classes": "3", "data.val_images": "6", "executor": "local", "trainer": "default"}
             overrides += [placed(f"{key}={value}", places) for key, value in tiny.items() if key not in given]
