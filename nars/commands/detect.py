@@ -1,16 +1,16 @@
 """What `detect.py` does: a detector trained on the network of a candidate, to weights with a card."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from nars.candidates import load_architecture
-from nars.commands.one_training import EpochLines, claimed, diverged, gpu_memory_said
+from nars.commands.one_training import EpochLines, OneTraining
 from nars.costs.table import in_words
 from nars.data.detection import DetectionData, open_detection_data
 from nars.errors import UserError
-from nars.files import make_study_folder, write_whole
-from nars.machine import limited_threads
+from nars.files import make_study_folder
 from nars.networks.architectures import architecture_of
 from nars.networks.detection.costs import detector_costs
 from nars.networks.detection.detectors import Detector
@@ -24,16 +24,16 @@ from nars.shell import command, override
 from nars.spaces.candidate import Candidate
 from nars.study.outcomes import Result
 from nars.training.detection_job import DetectionJob, detection_identity
-from nars.training.job import best_weights_path, forget_state, origin_of, remove_checkpoint
+from nars.training.job import origin_of
 from nars.training.single.detection import run_detection
-from nars.training.single.loggers import open_loggers, wandb_run
 from nars.training.weights.average_precision import check_library
-from nars.training.weights.card import WEIGHTS, read_card, remove_card, write_card
+from nars.training.weights.card import WEIGHTS, read_card
 from nars.training.weights.detection_card import make_detection_card, measure_detector
 from nars.training.weights.detector_files import new_detector
 from nars.training.weights.files import load_weights
 from nars.training.weights.start import PRETRAINED, open_start, start_identity
 from nars.training.weights.tuning import Tuning
+from nars.wandb_run import WandbRun
 
 PICTURES = "predictions.png"
 SHOWN = 12  # validation images in it
@@ -51,59 +51,30 @@ def train_detector(settings: DetectSettings, console: Console) -> Result:
         console.print(note, soft_wrap=True)
     job = _job(settings, data, folder=folder)
     out = Path(job.folder)
-    if settings.resume and _known(ledger, job, settings, console):
+    training = OneTraining(
+        job=job, ledger=ledger, resume=settings.resume, console=console, say=lambda card: _say(card, out, console)
+    )
+    if training.known():
         return _result(out)
     print_detection_setup(console, settings, Images.of(data, settings.detection_data), costs=in_words(job.costs))
     goes_on = "; if it is stopped, the same command goes on" if settings.resume else ""
     if job.start is not None:
         console.print(f"the network begins with {settings.start.weights}", soft_wrap=True)
     console.print(f"training {settings.detector.name} on {settings.candidate} until epoch {job.epochs}{goes_on}")
-    notices = Notices(settings.logger, folder, console)
-    with claimed(out, console):
-        ledger.refresh()
-        if settings.resume and _known(ledger, job, settings, console):  # another process had it, and has just finished
-            return _result(out)
-        record = _train(job, data, settings, notices, EpochLines(console, job.epochs, metric="mAP"))
-        ledger.append(record)
-        forget_state(job)
-    if record.status == "diverged":
-        raise diverged("detection_protocol.lr")
-    _say(read_card(out / WEIGHTS), out, console)
-    notices.say_end()
-    return _result(out)
+    lines = EpochLines(console, job.epochs, metric="mAP")
 
-
-def _known(ledger: Ledger, job: DetectionJob, settings: DetectSettings, console: Console) -> bool:
-    """Whether the training has ended with weights, which are shown; UserError if it diverged."""
-    record, card = ledger.find(job.key, job.epochs), read_card(Path(job.folder) / WEIGHTS)
-    if record is not None and card is not None:
-        console.print("already trained (resume=false trains again)")
-        _say(card, Path(job.folder), console)
-        return True
-    if record is not None and record.status == "diverged":
-        raise diverged("detection_protocol.lr")
-    return False
-
-
-def _train(job: DetectionJob, data: DetectionData, settings: DetectSettings, notices: Notices, lines) -> Record:
-    """Train to the end; then weights, card and pictures take the place of earlier ones."""
-    best, weights = best_weights_path(job.folder), Path(job.folder) / WEIGHTS
-    if not (settings.resume and best.exists()):  # the state's parts go together
-        remove_checkpoint(job.folder)
-    memory_said = gpu_memory_said(batch_size="detection_protocol.batch_size")
-    with open_loggers(job) as loggers, memory_said, limited_threads(job.trainer.devices):
-        notices.say_problem()
+    def train(best: Path, loggers: Sequence) -> tuple[Record, dict | None]:
         record, module = run_detection(job, on_epoch=lines, on_step=lines.step, best_weights=best, loggers=loggers)
-        if record.status == "finished":
-            val_loss = module.curves["val_loss"][record.accuracies.index(max(record.accuracies))]
-            card = _measured_card(job, record, data, best, val_loss=val_loss)
-            remove_card(weights)
-            write_whole(weights, best.read_bytes())
-            write_card(weights, card)
-            if (run := wandb_run(loggers)) is not None:
-                run.summarise({name: card[name] for name in ("map", "ap50", "ap75")})
-                run.give(f"weights-{weights.parent.name}", "weights", [weights, weights.with_name("card.yaml")])
-    return record
+        if record.status == "diverged":
+            return record, None
+        val_loss = module.curves["val_loss"][record.accuracies.index(max(record.accuracies))]
+        return record, _measured_card(job, record, data, best, val_loss=val_loss)
+
+    def track(run: WandbRun, card: dict) -> None:
+        run.summarise({name: card[name] for name in ("map", "ap50", "ap75")})
+
+    training.run(train, Notices(settings.logger, folder, console), track)
+    return _result(out)
 
 
 def _measured_card(job: DetectionJob, record: Record, data: DetectionData, best: Path, *, val_loss: float) -> dict:

@@ -1,18 +1,18 @@
 """What `train.py` does: one candidate trained for its own sake, to weights with a card."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from nars.candidates import load_architecture, load_candidate, predicted_accuracy
 from nars.commands.evaluate import accuracy_line, costs_line, pricing_of
-from nars.commands.one_training import EpochLines, claimed, diverged, gpu_memory_said
+from nars.commands.one_training import EpochLines, OneTraining
 from nars.costs.table import gathered
 from nars.data import ImageData, open_data
 from nars.data.names import beside
 from nars.errors import UserError
-from nars.files import digest, make_study_folder, write_whole
-from nars.machine import limited_threads
+from nars.files import digest, make_study_folder
 from nars.networks.architectures import architecture_of, check_image_size, costs_of, image_size, network_of
 from nars.networks.layers import head_of
 from nars.records import Ledger, Record, training_key
@@ -28,15 +28,11 @@ from nars.study.outcomes import Result
 from nars.training.job import (
     TeacherJob,
     TrainingJob,
-    best_weights_path,
-    forget_state,
     origin_of,
-    remove_checkpoint,
     training_identity,
 )
-from nars.training.single.loggers import open_loggers, wandb_run
 from nars.training.single.run import run_training
-from nars.training.weights.card import WEIGHTS, classifier_card, make_card, read_card, remove_card, write_card
+from nars.training.weights.card import WEIGHTS, classifier_card, make_card, read_card
 from nars.training.weights.pretrained import TIMM
 from nars.training.weights.start import PRETRAINED, begin_with, open_start, start_identity
 from nars.training.weights.tuning import tuning_of
@@ -53,7 +49,14 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
     print_passed_over(console, data.passed_over)
     job = _job(settings, data, folder=folder)
     out = Path(job.folder)
-    if settings.resume and _known(ledger, job, settings, console):
+    training = OneTraining(
+        job=job,
+        ledger=ledger,
+        resume=settings.resume,
+        console=console,
+        say=lambda card: _say(card, out, settings, console),
+    )
+    if training.known():
         return out
     side = image_size(architecture_of(job.architecture), job.protocol)
     print_training_setup(console, settings, Images.of(data, settings.data), side=side)
@@ -64,18 +67,16 @@ def train_candidate(settings: TrainSettings, console: Console) -> Path:
         f"training {job.candidate.name} on {data.train_size:,} images of {settings.data.name} until epoch "
         f"{job.epochs}{goes_on}"
     )
-    notices = Notices(settings.logger, folder, console)
-    with claimed(out, console):
-        ledger.refresh()
-        if settings.resume and _known(ledger, job, settings, console):  # another process had it, and has just finished
-            return out
-        record = _train(job, data, settings, notices, EpochLines(console, job.epochs))
-        ledger.append(record)
-        forget_state(job)
-    if record.status == "diverged":
-        raise diverged("recipe.lr")
-    _say(read_card(out / WEIGHTS), out, settings, console)
-    notices.say_end()
+    lines = EpochLines(console, job.epochs)
+
+    def train(best: Path, loggers: Sequence) -> tuple[Record, dict | None]:
+        record, _ = run_training(job, on_epoch=lines, on_step=lines.step, best_weights=best, loggers=loggers)
+        return record, make_card(job, record, data, best) if record.status == "finished" else None
+
+    def track(run: WandbRun, card: dict) -> None:
+        _track(run, Path(settings.candidate), card)
+
+    training.run(train, Notices(settings.logger, folder, console), track)
     return out
 
 
@@ -88,36 +89,6 @@ def _begun(job: TrainingJob, data: ImageData) -> str:
     return filled.words
 
 
-def _known(ledger: Ledger, job: TrainingJob, settings: TrainSettings, console: Console) -> bool:
-    """Whether the training has ended with weights, which are shown; UserError if it diverged."""
-    record, card = ledger.find(job.key, job.epochs), read_card(Path(job.folder) / WEIGHTS)
-    if record is not None and card is not None:
-        console.print("already trained (resume=false trains again)")
-        _say(card, Path(job.folder), settings, console)
-        return True
-    if record is not None and record.status == "diverged":
-        raise diverged("recipe.lr")
-    return False
-
-
-def _train(job: TrainingJob, data: ImageData, settings: TrainSettings, notices: Notices, lines) -> Record:
-    """Train to the end; then weights and card take the place of earlier ones."""
-    best, weights = best_weights_path(job.folder), Path(job.folder) / WEIGHTS
-    if not (settings.resume and best.exists()):  # the state's parts go together
-        remove_checkpoint(job.folder)
-    memory_said = gpu_memory_said(batch_size="protocol.batch_size")
-    with open_loggers(job) as loggers, memory_said, limited_threads(job.trainer.devices):
-        notices.say_problem()
-        record, _ = run_training(job, on_epoch=lines, on_step=lines.step, best_weights=best, loggers=loggers)
-        if record.status == "finished":
-            card = make_card(job, record, data, best)
-            remove_card(weights)
-            write_whole(weights, best.read_bytes())
-            write_card(weights, card)
-            _track_weights(wandb_run(loggers), Path(settings.candidate), weights, card)
-    return record
-
-
 def result_of(folder: Path) -> Result:
     """What lies in the folder of a training."""
     card = read_card(folder / WEIGHTS)
@@ -125,14 +96,11 @@ def result_of(folder: Path) -> Result:
     return Result(accuracy=card["top1"], costs=gathered(card)["costs"], **candidate, folder=str(folder))
 
 
-def _track_weights(run: WandbRun | None, candidate: Path, weights: Path, card: dict) -> None:
+def _track(run: WandbRun, candidate: Path, card: dict) -> None:
     """Show on W&B what was reached, and which search's pairs the weights come from."""
-    if run is None:
-        return
     run.summarise({name: card[name] for name in ("top1", "top5")})
     if candidate.parent.parent.name == "answers":
         run.use(*pairs_artifact(candidate.parent))
-    run.give(f"weights-{weights.parent.name}", "weights", [weights, weights.with_name("card.yaml")])
 
 
 def _job(settings: TrainSettings, data: ImageData, *, folder: Path) -> TrainingJob:

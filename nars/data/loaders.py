@@ -132,39 +132,20 @@ class Normalise(nn.Module):
         return (pixels - self.mean).div_(self.std)
 
 
-class ImageData(ABC):
-    """Labelled images, split into train and validation.
+class SplitImages(ABC):
+    """Images of classes, split into train and validation, in batches that several processes may share.
 
     `fingerprint` changes whenever the images, their classes or their split do, and not with the place they lie at.
-    `mean` and `std` are those of the pixels that loaders give, per channel, `white` is the greatest that these can be.
-    `passed_over` says in one line what lies
-    among the images and is none; empty if there is nothing.
     """
 
     class_names: tuple[str, ...]
     fingerprint: str
     train_size: int
     val_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    white: float = 255.0
-    passed_over: str = ""
 
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
-
-    @property
-    def statistics(self) -> dict[str, list[float]]:
-        """`mean` and `std` as fractions of white, as cards and timm have them."""
-        return {"mean": [value / self.white for value in self.mean], "std": [value / self.white for value in self.std]}
-
-    def normalise(self, statistics: Mapping[str, Sequence[float]] | None = None) -> Normalise:
-        """What makes a network's inputs of the loaders' images; `statistics` are those of the images that it was
-        trained on, None: these."""
-        if statistics is None:
-            return Normalise(self.mean, self.std)
-        return Normalise(*([self.white * value for value in statistics[name]] for name in ("mean", "std")))
 
     @abstractmethod
     def train_set(self, *, image_size: int, augmentation: str) -> BatchDataset:
@@ -220,6 +201,31 @@ class ImageData(ABC):
         dataset = self.val_set(image_size=image_size)
         sampler = OrderedSampler(dataset, rank=rank, world=world)
         return Loader(dataset, sampler=sampler, batch_size=batch_size, workers=workers, drop_last=False, pinned=pinned)
+
+
+class ImageData(SplitImages):
+    """Labelled images.
+
+    `mean` and `std` are those of the pixels that loaders give, per channel, `white` is the greatest that these can be.
+    `passed_over` says in one line what lies among the images and is none; empty if there is nothing.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    white: float = 255.0
+    passed_over: str = ""
+
+    @property
+    def statistics(self) -> dict[str, list[float]]:
+        """`mean` and `std` as fractions of white, as cards and timm have them."""
+        return {"mean": [value / self.white for value in self.mean], "std": [value / self.white for value in self.std]}
+
+    def normalise(self, statistics: Mapping[str, Sequence[float]] | None = None) -> Normalise:
+        """What makes a network's inputs of the loaders' images; `statistics` are those of the images that it was
+        trained on, None: these."""
+        if statistics is None:
+            return Normalise(self.mean, self.std)
+        return Normalise(*([self.white * value for value in statistics[name]] for name in ("mean", "std")))
 
 
 def check_augmentation(augmentation: str, offered: Sequence[str], *, name: str) -> None:

@@ -2,18 +2,19 @@
 
 from nars.data.detection import DetectionData
 from nars.settings import DetectionDataSettings, DetectionProtocolSettings, DetectorSettings
-from nars.training.job import Job, StartJob, training_identity
+from nars.training.job import Job, training_identity
 
 
 class DetectionJob(Job):
     """The training of a detector on the network of an architecture."""
 
     kind = "detector"
+    group = "detection_protocol"
+    lr = "detection_protocol.lr"
 
     data: DetectionDataSettings
     detector: DetectorSettings
     protocol: DetectionProtocolSettings
-    start: StartJob | None = None
 
 
 def detection_identity(

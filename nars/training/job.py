@@ -47,6 +47,8 @@ class Job(Settings):
     """
 
     kind: ClassVar[str]  # of run in dashboards
+    group: ClassVar[str]  # of the settings that are its protocol
+    lr: ClassVar[str]  # the key of its learning rate
 
     key: str
     architecture: dict
@@ -77,6 +79,8 @@ class TrainingJob(Job):
     """The training of a classifier; `predicted_accuracy` is what was expected of it, if anything."""
 
     kind = "candidate"
+    group = "protocol"
+    lr = "recipe.lr"
 
     data: DataSettings
     split_file: str | None

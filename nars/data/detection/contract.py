@@ -1,14 +1,13 @@
 """Images with objects in them: what detectors are trained on and measured by."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.utils.data import DataLoader
 
 from nars.data.detection.augmentation import augmented, resized
-from nars.data.loaders import BatchDataset, Draw, EpochSampler, Loader, OrderedSampler
+from nars.data.loaders import BatchDataset, Draw, SplitImages
 
 Target = dict[str, torch.Tensor]
 
@@ -81,61 +80,14 @@ class DetectionSet(BatchDataset):
         return image, {"boxes": boxes, "labels": labels, "index": torch.tensor(draw.index), "scale": scale}
 
 
-class DetectionData(ABC):
-    """Images with objects, split into train and validation.
+class DetectionData(SplitImages):
+    """Images with objects in them, in batches of a `DetectionSet`; their objects, too, decide the fingerprint.
 
-    `fingerprint` changes whenever the images, their objects, their classes or their split do, and not with the place
-    they lie at. `notes` are lines on what was passed over or mended. `category_ids` number the classes in files of
-    results.
+    `notes` are lines on what was passed over or mended. `category_ids` number the classes in files of results.
     """
 
-    class_names: tuple[str, ...]
-    fingerprint: str
-    train_size: int
-    val_size: int
     notes: tuple[str, ...] = ()
 
     @property
     def category_ids(self) -> tuple[int, ...]:
         return tuple(range(1, self.num_classes + 1))
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
-
-    @abstractmethod
-    def train_set(self, *, image_size: int, augmentation: str) -> DetectionSet:
-        """The training images, augmented; UserError for an augmentation that these images do not offer."""
-
-    @abstractmethod
-    def val_set(self, *, image_size: int) -> DetectionSet:
-        """The validation images, never augmented."""
-
-    def train_loader(
-        self,
-        *,
-        image_size: int,
-        batch_size: int,
-        augmentation: str,
-        seed: int,
-        workers: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        pinned: bool = False,
-    ) -> DataLoader:
-        """Shuffled batches, as `ImageData.train_loader` says; the last, partial one is dropped unless it is the only
-        one."""
-        dataset = self.train_set(image_size=image_size, augmentation=augmentation)
-        drop_last = len(dataset) >= batch_size
-        left_over = len(dataset) % batch_size if drop_last and world > 1 else 0
-        sampler = EpochSampler(len(dataset), seed=seed, used=len(dataset) - left_over, rank=rank, world=world)
-        size = batch_size // world
-        return Loader(dataset, sampler=sampler, batch_size=size, workers=workers, drop_last=drop_last, pinned=pinned)
-
-    def val_loader(
-        self, *, image_size: int, batch_size: int, workers: int = 0, rank: int = 0, world: int = 1, pinned: bool = False
-    ) -> DataLoader:
-        """All validation images in order, or the share of process `rank` of `world`."""
-        dataset = self.val_set(image_size=image_size)
-        sampler = OrderedSampler(dataset, rank=rank, world=world)
-        return Loader(dataset, sampler=sampler, batch_size=batch_size, workers=workers, drop_last=False, pinned=pinned)

@@ -8,7 +8,6 @@ import torch
 from pytorch_lightning.loggers import Logger
 from timm.optim import param_groups_weight_decay
 from torch import distributed
-from torch.utils.data import DataLoader
 
 from nars.data.detection import DetectionData, Objects, open_detection_data
 from nars.networks.architectures import architecture_of
@@ -16,9 +15,8 @@ from nars.networks.detection.detectors import Detector
 from nars.records import Record
 from nars.settings import DetectionProtocolSettings
 from nars.training.detection_job import DetectionJob
-from nars.training.devices import device_of
 from nars.training.single.base import BaseModule
-from nars.training.single.fit import Built, check_freezing, check_shares, fit, with_norms_of
+from nars.training.single.fit import Built, check_freezing, fit, loaders_of, with_norms_of
 from nars.training.single.optimization import by_factor
 from nars.training.single.processes import Part
 from nars.training.weights.average_precision import average_precision
@@ -103,7 +101,8 @@ def run_detection(
 
 def _build(job: DetectionJob, part: Part) -> Built:
     data = _open_once(job.data)
-    train, val = _loaders(job, data, part)
+    protocol, val_batch = job.protocol, max(1, job.protocol.batch_size // job.trainer.devices)
+    train, val = loaders_of(job, data, part, image_size=protocol.image_size, val_batch=val_batch)
     torch.manual_seed(job.seed)
     check_freezing(job)
     architecture = architecture_of(job.architecture)
@@ -119,20 +118,6 @@ def _build(job: DetectionJob, part: Part) -> Built:
         tuning=tuning,
     )
     return Built(module=module, train=train, val=val)
-
-
-def _loaders(job: DetectionJob, data: DetectionData, part: Part) -> tuple[DataLoader, DataLoader]:
-    check_shares(job, train_size=data.train_size, val_size=data.val_size)
-    shared = {
-        "image_size": job.protocol.image_size,
-        "workers": job.trainer.loader_workers,
-        "rank": part.rank,
-        "world": part.world_size,
-        "pinned": device_of(job.trainer.accelerator).type == "cuda",
-    }
-    batch_size, augmentation = job.protocol.batch_size, job.protocol.augmentation
-    train = data.train_loader(batch_size=batch_size, augmentation=augmentation, seed=job.seed, **shared)
-    return train, data.val_loader(batch_size=max(1, batch_size // job.trainer.devices), **shared)
 
 
 @lru_cache(maxsize=2)

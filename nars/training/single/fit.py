@@ -19,10 +19,11 @@ from timm.layers import convert_sync_batchnorm
 from torch import nn
 from torch.utils.data import DataLoader
 
+from nars.data.loaders import SplitImages
 from nars.errors import UserError
 from nars.records import Record
 from nars.settings import TrainerSettings
-from nars.training.devices import check_precision
+from nars.training.devices import check_precision, device_of
 from nars.training.job import Job, checkpoint_path
 from nars.training.single.base import BaseModule
 from nars.training.single.checkpoint import AtomicCheckpointIO, BestWeights, EpochCheckpoint, find_checkpoint
@@ -112,11 +113,31 @@ def _fit(
     return built.module, time.monotonic() - started
 
 
-def check_shares(job: Job, *, train_size: int, val_size: int) -> None:
-    """UserError if the batches of so many images cannot be shared between the job's devices."""
+def loaders_of(
+    job: Job, data: SplitImages, part: Part, *, image_size: int, val_batch: int
+) -> tuple[DataLoader, DataLoader]:
+    """The batches of one process that train, and those that validate, of `val_batch` images; UserError if they cannot
+    be shared between the job's devices."""
+    _check_shares(job, train_size=data.train_size, val_size=data.val_size)
+    shared = {
+        "image_size": image_size,
+        "workers": job.trainer.loader_workers,
+        "rank": part.rank,
+        "world": part.world_size,
+        "pinned": device_of(job.trainer.accelerator).type == "cuda",
+    }
+    protocol = job.protocol
+    train = data.train_loader(
+        batch_size=protocol.batch_size, augmentation=protocol.augmentation, seed=job.seed, **shared
+    )
+    return train, data.val_loader(batch_size=val_batch, **shared)
+
+
+def _check_shares(job: Job, *, train_size: int, val_size: int) -> None:
     batch_size, devices = job.protocol.batch_size, job.trainer.devices
     if batch_size % devices:
-        raise UserError(f"protocol.batch_size={batch_size} is not a multiple of trainer.devices={devices}; change one")
+        key = f"{job.group}.batch_size"
+        raise UserError(f"{key}={batch_size} is not a multiple of trainer.devices={devices}; change one")
     if min(train_size, val_size) < devices:  # one without an image would be waited for without end
         raise UserError(
             f"trainer.devices={devices}: {train_size} images train and {val_size} validate, which must be at "

@@ -13,9 +13,8 @@ from nars.data import ImageData, open_data
 from nars.networks.architectures import architecture_of, image_size, network_of
 from nars.records import Record
 from nars.spaces.recipe import Recipe
-from nars.training.devices import device_of
 from nars.training.job import TeacherJob, TrainingJob
-from nars.training.single.fit import Built, check_freezing, check_shares, fit, with_norms_of
+from nars.training.single.fit import Built, check_freezing, fit, loaders_of, with_norms_of
 from nars.training.single.module import CandidateModule, Teacher
 from nars.training.single.processes import Part
 from nars.training.weights.files import load_weights
@@ -77,19 +76,8 @@ def _teacher(teacher: TeacherJob | None, num_classes: int) -> Teacher | None:
 
 
 def _loaders(job: TrainingJob, data: ImageData, side: int, part: Part) -> tuple[DataLoader, DataLoader]:
-    check_shares(job, train_size=data.train_size, val_size=data.val_size)
-    batch_size, workers = job.protocol.batch_size, job.trainer.loader_workers
-    mine = {"rank": part.rank, "world": part.world_size, "pinned": device_of(job.trainer.accelerator).type == "cuda"}
-    train = data.train_loader(
-        image_size=side,
-        batch_size=batch_size,
-        augmentation=job.protocol.augmentation,
-        seed=job.seed,
-        workers=workers,
-        **mine,
-    )
-    val_size = 2 * batch_size // job.trainer.devices
-    return train, data.val_loader(image_size=side, batch_size=val_size, workers=workers, **mine)
+    val_batch = 2 * job.protocol.batch_size // job.trainer.devices  # no gradients, so more fit
+    return loaders_of(job, data, part, image_size=side, val_batch=val_batch)
 
 
 @lru_cache(maxsize=2)
