@@ -185,3 +185,10 @@ def test_batch_norms_of_several_devices_need_gpus(tmp_path):
     trainer = TrainerSettings(accelerator="cpu", sync_batchnorm=True)
     with pytest.raises(UserError, match=r"trainer\.sync_batchnorm=true needs GPUs"):
         run_detection(job_of(tmp_path, epochs=1).model_copy(update={"trainer": trainer}))
+
+
+def test_an_error_names_the_key_of_detection(tmp_path):
+    trainer = TrainerSettings(accelerator="cpu", devices=3)
+    with pytest.raises(UserError) as error:
+        run_detection(job_of(tmp_path, epochs=1).model_copy(update={"trainer": trainer}))
+    assert str(error.value) == "detection_protocol.batch_size=4 is not a multiple of trainer.devices=3; change one"
