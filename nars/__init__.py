@@ -16,7 +16,7 @@ _ROOM_OF = {
     "evolve": "search.evolution",
     "load_candidate": "candidates",
     "load_detector": "training.weights.detector_files",
-    "load_space": "spaces.opening",
+    "load_space": "candidates",
     "load_trained": "training.weights.card",
     "network_of": "networks.architectures",
     "open_study": "api",

@@ -8,11 +8,12 @@ import yaml
 
 from nars.errors import UserError
 from nars.files import CONF, NumberLoader
-from nars.settings import FixedSpaceSettings, SearchSpaceSettings
+from nars.options import stated
+from nars.settings import FixedSpaceSettings, RecipeSpaceSettings, SearchSpaceSettings, parse, search_space_of
 from nars.spaces.architecture import Architecture, ArchitectureSpace
-from nars.spaces.candidate import Candidate
+from nars.spaces.candidate import Candidate, JointSpace
 from nars.spaces.fixed import Architectures, FixedArchitecture
-from nars.spaces.recipe import Recipe
+from nars.spaces.recipe import Recipe, recipe_space
 
 FOLDER = CONF / "candidates"
 
@@ -48,6 +49,14 @@ def predicted_accuracy(name: str) -> float | None:
 def load_architecture(name: str) -> dict:
     """The architecture alone of the candidate of that name, in plain containers."""
     return _load(name, "candidate")[0]
+
+
+def load_space(architectures: str = "fbnetv3", recipes: str = "fbnetv3") -> JointSpace:
+    """The joint space of two names in conf/search_space and conf/recipe_space, or of YAML files such as those hold, of
+    one network (`name: fixed`, `candidate: ...`) too. UserError if there is no such file, or what it says is wrong."""
+    architecture = open_architectures(search_space_of(stated("search_space", architectures)))
+    recipe = parse(RecipeSpaceSettings, stated("recipe_space", recipes), where="recipe_space")
+    return JointSpace(architecture, recipe_space(recipe))
 
 
 def with_architecture(settings: SearchSpaceSettings) -> SearchSpaceSettings:

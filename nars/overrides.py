@@ -38,18 +38,21 @@ def with_texts_quoted(arguments: Sequence[str], settings_class: type[Settings]) 
 
 
 def text_keys(settings_class: type[Settings]) -> dict[str, bool]:
-    """Full names of the keys whose values are texts, and whether each may be null."""
-    return dict(_text_keys(settings_class, ""))
+    """Full names of the keys whose values are texts, in every option of a group that has them, and whether each may be
+    null."""
+    kinds: dict[str, set] = {}
+    for name, some in _kinds(settings_class, ""):
+        kinds.setdefault(name, set()).update(some)
+    return {name: NoneType in some for name, some in kinds.items() if some - {NoneType} == {str}}
 
 
-def _text_keys(settings_class: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool]]:
+def _kinds(settings_class: type[BaseModel], prefix: str) -> Iterator[tuple[str, set]]:
     for name, field in settings_class.model_fields.items():
         kinds = kinds_of(field.annotation)
-        if kinds - {NoneType} == {str}:
-            yield f"{prefix}{name}", NoneType in kinds
+        yield f"{prefix}{name}", kinds
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _text_keys(kind, f"{prefix}{name}.")
+                yield from _kinds(kind, f"{prefix}{name}.")
 
 
 def _with_text_quoted(argument: str, keys: dict[str, bool], *, sweep: bool) -> str:

@@ -84,9 +84,19 @@ def test_a_space_by_name_or_by_file_is_the_one_in_conf(fbnetv3_joint, tmp_path):
     assert {space.architecture.decode(point)["resolution"] for point in space.architecture.sample(9, 0)} == {64}
 
 
+def test_a_space_of_one_network_is_that_network_with_the_recipes_of_a_space(tmp_path):
+    (tmp_path / "own.yaml").write_text("defaults: [/search_space/fixed]\ncandidate: fbnetv3_a\n")
+    space = nars.load_space(str(tmp_path / "own.yaml"), "tiny")
+    [released] = nars.price(space, space.sample(1, seed=0), ["params"], nars.Pricing(num_classes=1000))
+    architecture = nars.architecture_of(nars.load_candidate("fbnetv3_a").architecture)
+    assert released == [nars.costs_of(architecture, nars.Pricing(num_classes=1000))["params"]]
+    assert space.recipe.specification == nars.load_space("tiny", "tiny").recipe.specification
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("defaults: [/search_space/fixed]", "search_space.candidate=???: no such file; give a best-N.yaml of a search"),
         (None, "search_space={file}: no such file; give a YAML file, or one of "),
         ("[1, 2]", "{file}: holds no keys; see"),
         ("a: [", "{file}: not YAML: "),

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from nars.errors import UserError
 from nars.overrides import text_keys, with_texts_quoted
-from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, TrainSettings
+from nars.settings import PrepareSettings, PretrainScriptSettings, SearchSettings, Settings, TrainSettings
 from nars.shell import command, override
 
 AS_WRITTEN = [
@@ -182,6 +182,22 @@ def test_every_path_and_name_is_a_text_key():
     assert text_keys(PretrainScriptSettings)["output"]
     assert text_keys(PrepareSettings) == folders | {"output": False}
     assert text_keys(TrainSettings)["logger.wandb.entity"]
+
+
+def test_a_key_that_is_a_text_in_one_option_alone_is_read_as_hydra_reads_it():
+    class Names(Settings):
+        train: str
+        root: str
+
+    class Numbers(Settings):
+        train: int
+        root: str | None = None
+
+    class Script(Settings):
+        data: Names | Numbers
+
+    assert text_keys(Script) == {"data.root": True}
+    assert with_texts_quoted(["data.train=2012", "data.root=2012"], Script) == ["data.train=2012", 'data.root="2012"']
 
 
 @pytest.mark.parametrize("text", [*AS_WRITTEN, "${a}", "\\${a}", "'quoted'", r"a\ b", "-x", "x\\", '\\"'])

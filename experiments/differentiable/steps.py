@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from experiments.tables import markdown_table
+from nars.candidates import load_space
 from nars.methods.supernet_plan import bytes_of_image
 from nars.networks.build import build_network
 from nars.spaces.architecture import ArchitectureSpace
-from nars.spaces.opening import load_space
 from nars.supernet.mixed import MixedSupernet
 from nars.supernet.sampling import sampled_mixtures
 
