@@ -214,17 +214,94 @@ def use_as_classifier(use: str, weights: Path, folder: Path) -> None:
             nars.load_trained(weights)
         case "evaluate":
             evaluate_weights(settings_for("train", TrainSettings, "mode=evaluate", f"weights={weights}"), console)
-        case "export":
-            export_weights(settings_for("export", ExportSettings, f"weights={weights}"), console)
         case "start":
             train_candidate(settings_for("train", TrainSettings, *given, "start=finetune"), console)
         case "teacher":
             train_candidate(settings_for("train", TrainSettings, *given), console)
 
 
-@pytest.mark.parametrize("use", ["load", "evaluate", "export", "start", "teacher"])
+@pytest.mark.parametrize("use", ["load", "evaluate", "start", "teacher"])
 def test_weights_of_a_detector_are_not_taken_for_a_classifier_s(trained, tmp_path, use):
     weights = trained[0] / "weights.safetensors"
     with pytest.raises(UserError) as error:
         use_as_classifier(use, weights, tmp_path)
     assert str(error.value).startswith(f"weights={weights}: of a detector, not of a classifier; detect.py mode=")
+
+
+def exported(weights: Path, *overrides: str) -> str:
+    """What is said of the files."""
+    pytest.importorskip("onnx", reason="format=onnx needs requirements-export.txt")
+    output = io.StringIO()
+    data = [word for word in TINY if word.startswith("detection_data") and "detection_data=coco" not in overrides]
+    settings = settings_for("export", ExportSettings, f"weights={weights}", "latency_runs=3", *data, *overrides)
+    export_weights(settings, Console(file=output, width=100, markup=False))
+    return output.getvalue()
+
+
+def test_an_exported_detector_is_measured_as_it_lies_there_and_found_in_the_card(trained, tmp_path):
+    folder, _ = trained
+    before = yaml.safe_load((folder / "card.yaml").read_text())
+    said = exported(folder / "weights.safetensors")
+    rows = {words[0]: words[1:] for line in said.splitlines() if (words := line.split()) and line.startswith(" ")}
+    card = yaml.safe_load((folder / "card.yaml").read_text())
+    found = card.pop("exported")["onnx"]
+    assert card == before
+    file = folder / found["file"]
+    assert file == folder / "exported/model.onnx"
+    assert found["mb"] == pytest.approx(file.stat().st_size / 1e6, abs=1e-5)
+    assert found["map"] == pytest.approx(before["map"], abs=1e-4)
+    assert (found["images"], found["image_size"]) == (3, 64)
+    difference = f"{found['max_box_difference']:.1e}"
+    assert rows["onnx"][:2] + rows["onnx"][3:4] == [f"{found['mb']:.2f}", difference, f"{found['map']:.4f}"]
+    assert rows["torch"][1] == f"{before['map']:.4f}"
+    assert "knows those whose longer side has 64 px" in said
+    assert said.splitlines()[-1].endswith(f"detect.py mode=predict weights={file} images=...")
+
+    output, photos = io.StringIO(), tmp_path / "photos"
+    result = evaluate_detector(settings_of("mode=evaluate", f"weights={file}"), Console(file=output, width=100))
+    assert result.accuracy == pytest.approx(found["map"], abs=1e-6)
+    assert (result.costs, result.architecture) == (before["costs"], before["architecture"])
+    photos.mkdir()
+    Image.new("RGB", (200, 100), "gray").save(photos / "a.png")
+    given = ("mode=predict", f"weights={file}", f"images={photos}", f"runs_dir={tmp_path / 'runs'}")
+    out = predict(settings_of(*given), Console(file=io.StringIO()))
+    boxes = [found["bbox"] for found in json.loads((out / "detections.json").read_text())]
+    assert 100 < max(x + w for x, y, w, h in boxes) <= 200.01  # in the photo's own pixels
+    assert all(x >= 0 and y >= 0 and y + h <= 100.01 for x, y, w, h in boxes)
+
+
+def write_coco(root: Path) -> None:
+    """A grey photo with two classes for each split."""
+    (root / "annotations").mkdir()
+    for split in ("train2017", "val2017"):
+        (root / split).mkdir()
+        Image.new("RGB", (64, 64), "gray").save(root / split / "a.png")
+        boxes = [{"id": k, "image_id": 1, "category_id": k, "bbox": [5 * k, 5, 20, 20]} for k in (1, 2)]
+        known = {"images": [{"id": 1, "file_name": "a.png", "width": 64, "height": 64}], "annotations": boxes}
+        known["categories"] = [{"id": 1, "name": "ant"}, {"id": 2, "name": "bee"}]
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(known))
+
+
+OF = "weights={weights} are of a detector"
+NOT_EXPORTED = {  # words of the command, and how the line begins
+    "format=onnx_int8": f"format=onnx_int8: {OF}, and 8 bits are for classifiers alone; take format=onnx, the whole",
+    "format=torch_export": f"format=torch_export: {OF}, and torch.export fails on torchvision's, whose NMS branches on",
+    "format=[onnx,hub]": f"format=hub: {OF}, and timm's layout is for classifiers alone; take format=onnx, the whole",
+    "push=true": f"push=true uploads format=hub, but {OF}, and timm's layout is for classifiers alone; leave push out",
+    "batch=2": f"batch=2: {OF}; onnx takes one image, onnx_heads any number: leave batch=dynamic",
+    "input=normalised": f"input=normalised: {OF}, which normalise their images themselves; leave input=bytes",
+    "data=folder data.root=/photos": f"data=folder: {OF}; give images with boxes: detection_data=...",
+    "format=onnx_heads": "format=onnx_heads holds detector=fcos alone, which says of every place at once what",
+    "detection_data=coco detection_data.root={coco}": "detection_data=coco: has 2 (ant, bee, ...) classes, the weights",
+}
+
+
+@pytest.mark.parametrize("words", NOT_EXPORTED)
+def test_what_cannot_be_exported_of_a_detector_is_one_line(words, trained, tmp_path):
+    names = {"weights": trained[0] / "weights.safetensors", "coco": tmp_path}
+    write_coco(tmp_path)
+    with pytest.raises(UserError) as error:
+        exported(names["weights"], f"output={tmp_path / 'out'}", *words.format(**names).split())
+    assert str(error.value).startswith(NOT_EXPORTED[words].format(**names))
+    assert len(str(error.value).splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -142,6 +142,7 @@ ERRORS = {  # words of the command, and how the line begins
     "another architecture": ("weights={bare} candidate=fbnetv3_a", "weights={bare}: of another network: "),
     "no card": ("weights={bare}", "weights={bare} has no card.yaml beside it: say whose they are: candidate=..."),
     "other images": ("data=folder data.root={images}", "data: class a (2 such) is none of the 10"),
+    "heads": ("format=onnx_heads", "format=onnx_heads: weights={weights} are of a classifier, and detectors alone"),
     "a push to nowhere": ("format=hub push=true", "push=true uploads format=hub to a repository: give"),
     "a push of no hub": ("push=true repo=me/x", "push=true uploads format=hub to a repository: give"),
     "nobody logged in": ("format=hub push=true repo=me/x", "push=true: nobody is logged in"),
@@ -163,7 +164,7 @@ def places(weights, tmp_path) -> dict[str, Path]:
 @pytest.mark.parametrize("case", ERRORS)
 def test_what_cannot_be_exported_is_one_line(case, weights, places, monkeypatch):
     monkeypatch.setattr("nars.exporting.hub.get_token", lambda: None)
-    words, message = (text.format(**places) for text in ERRORS[case])
+    words, message = (text.format(**places, weights=weights) for text in ERRORS[case])
     given = {"weights": str(weights), "format": "torch_export"} | dict(word.split("=") for word in words.split())
     with pytest.raises(UserError) as error:
         exported(given.pop("weights"), *(f"{key}={value}" for key, value in given.items()))
@@ -184,4 +185,4 @@ def test_the_settings_are_checked_before_torch_is_imported():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "format" in done.stderr
-    assert "'onnx', 'onnx_int8', 'torch_export' or 'hub', given 'tflite'" in done.stderr
+    assert "'onnx', 'onnx_int8', 'torch_export', 'hub' or 'onnx_heads', given 'tflite'" in done.stderr

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from torch import nn
 from torchvision.transforms.v2 import functional
 
 from nars.data.detection import DetectionData, Objects, open_detection_data
@@ -14,12 +15,13 @@ from nars.data.loaders import Loader, OrderedSampler
 from nars.data.names import beside
 from nars.data.reading import EXTENSIONS, load_image
 from nars.errors import UserError
+from nars.exporting.detectors import open_detector
 from nars.files import write_whole
 from nars.machine import limited_threads
 from nars.networks.detection.detectors import Detections
 from nars.reporting.boxes import with_boxes, write_sheet
 from nars.reporting.screen.detection import print_precisions
-from nars.settings import DetectSettings
+from nars.settings import DetectSettings, TrainerSettings
 from nars.study.outcomes import Result
 from nars.training.weights.average_precision import average_precision, check_library, coco_detections
 from nars.training.weights.detection_card import measured_values
@@ -34,7 +36,7 @@ def evaluate_detector(settings: DetectSettings, console: Console) -> Result:
     """Measure `settings.weights` on the validation images of the data."""
     check_library()
     path = _weights(settings)
-    card = detector_card(path)
+    detector, card, trainer = _opened(path, settings)
     data = open_detection_data(settings.detection_data)
     for note in data.notes:
         console.print(note, soft_wrap=True)
@@ -46,7 +48,7 @@ def evaluate_detector(settings: DetectSettings, console: Console) -> Result:
     )
     found = {}
     with limited_threads():
-        for part in detect(load_detector(path), loader, settings.trainer):
+        for part in detect(detector, loader, trainer):
             found |= {index: _as_data_s(detections, class_of) for index, detections in part.items()}
     truth = {index: loader.dataset.objects(index) for index in found}
     precision = average_precision(truth, found, data.class_names)
@@ -66,6 +68,16 @@ def _weights(settings: DetectSettings) -> Path:
     if not settings.weights:
         raise UserError(f"mode={settings.mode}: give the weights: weights=runs/.../weights.safetensors")
     return Path(settings.weights)
+
+
+def _opened(path: Path, settings: DetectSettings) -> tuple[nn.Module, dict, TrainerSettings]:
+    """The detector of weights or of an exported file, what is known of it, and the means by which it runs: those of
+    `settings`, for an exported file the processor."""
+    if path.suffix != ".onnx":
+        return load_detector(path), detector_card(path), settings.trainer
+    file = open_detector(path)
+    trainer = settings.trainer.model_copy(update={"accelerator": "cpu", "precision": "32-true"})
+    return file, file.description.model_dump(), trainer
 
 
 def _classes_of(data: DetectionData, trained: Sequence[str], path: Path) -> torch.Tensor:
@@ -106,15 +118,14 @@ class PhotoSet(DetectionSet):
 def predict(settings: DetectSettings, console: Console) -> Path:
     """Look for objects in `settings.images`; returns the folder with a contact sheet and a file of results as COCO has
     them, of all detections that the detector gives."""
-    path = _weights(settings)
-    card = detector_card(path)
+    detector, card, trainer = _opened(_weights(settings), settings)
     photos = PhotoSet(_photos(settings.images), image_size=card["image_size"])
     sampler, size = OrderedSampler(photos), settings.detection_protocol.batch_size
     workers = settings.trainer.loader_workers
     loader = Loader(photos, sampler=sampler, batch_size=size, workers=workers, drop_last=False, pinned=False)
     found = {}
     with limited_threads():
-        for part in detect(load_detector(path), loader, settings.trainer):
+        for part in detect(detector, loader, trainer):
             found |= part
     folder = Path(settings.runs_dir) / settings.study / "predictions" / (Path(settings.images).resolve().stem or "root")
     _write_results(folder / RESULTS, photos, found, card)

@@ -8,12 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from nars.candidates import load_architecture
+from nars.commands.export_detector import export_detector
 from nars.data import ImageData, open_data
 from nars.errors import UserError
 from nars.exporting.description import Deployed, Description
@@ -22,22 +21,29 @@ from nars.exporting.opening import FILES
 from nars.files import digest
 from nars.machine import limited_threads, processor
 from nars.networks.architectures import architecture_of, check_image_size, network_of
+from nars.reporting.screen.exported import print_exported
 from nars.reporting.screen.terminal import print_passed_over
 from nars.settings import ExportFormat, ExportSettings
 from nars.shell import command, override
 from nars.study.answers import SPLIT
 from nars.training.weights.accuracy import outputs_of_classes
-from nars.training.weights.card import classifier_card, write_card
+from nars.training.weights.card import read_card, write_card
 from nars.training.weights.files import load_weights
 
 BATCH = 32  # images at a time, where any number is taken
 
 
 def export_weights(settings: ExportSettings, console: Console) -> Path:
-    """Write and measure every format; returns the folder that holds them."""
+    """Write and measure every format, of a classifier or of a detector; returns the folder that holds them."""
     weights = Path(settings.weights)
-    _check(settings, weights)
-    card = classifier_card(weights) or {}
+    if not weights.is_file():
+        raise UserError(
+            f"weights={weights}: no such file; give the weights.safetensors that train.py or detect.py wrote"
+        )
+    card = read_card(weights) or {}
+    if "detector" in card:
+        return export_detector(settings, console)
+    _check(settings)
     data = _data(settings, weights)
     print_passed_over(console, data.passed_over)
     export = Export(settings=settings, weights=weights, card=card, data=data)
@@ -57,10 +63,13 @@ def export_weights(settings: ExportSettings, console: Console) -> Path:
     return export.folder
 
 
-def _check(settings: ExportSettings, weights: Path) -> None:
-    """UserError, before anything is done, for what cannot be done."""
-    if not weights.is_file():
-        raise UserError(f"weights={weights}: no such file; give the weights.safetensors that train.py wrote")
+def _check(settings: ExportSettings) -> None:
+    """UserError, before anything is done, for what cannot be done with a classifier."""
+    if "onnx_heads" in settings.format:
+        raise UserError(
+            f"format=onnx_heads: weights={settings.weights} are of a classifier, and detectors alone have such heads; "
+            "take onnx, onnx_int8, torch_export or hub"
+        )
     if settings.push and (settings.repo is None or "hub" not in settings.format):
         raise UserError("push=true uploads format=hub to a repository: give format=hub and repo=USER/NAME")
     if any(kind.startswith("onnx") for kind in settings.format):
@@ -235,13 +244,7 @@ class Export:
 
 
 def _show(measured: dict[str, Measured], settings: ExportSettings, console: Console) -> None:
-    head, *body = rows(measured)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for i, name in enumerate(head):
-        table.add_column(name, justify="right" if i else "left", no_wrap=True)
-    for row in body:
-        table.add_row(*row)
-    console.print(table)
+    print_exported(console, rows(measured))
     console.print(
         f"Difference of logits from PyTorch; ms of processor time on one thread of {processor()}, median and 90th "
         f"percentile of {settings.latency_runs} calls.",

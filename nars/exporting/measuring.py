@@ -54,7 +54,7 @@ def measure(
     images = _first_images(data, description.image_size)
     logits = [_logits(network, d.inputs_of(data)(images)) for network, d in opened]
     calls = [_call(network, d.inputs_of(data)(images), n) for (network, d), n in zip(opened, batches, strict=True)]
-    times = _times(calls, runs)
+    times = times_of(calls, runs)
     measured = []
     for i, (file, (network, d)) in enumerate(zip([weights, *files], opened, strict=True)):
         accuracy = measure_accuracy(
@@ -66,7 +66,7 @@ def measure(
         )
         measured.append(
             Measured(
-                mb=_size(file) / 1e6,
+                mb=size_of(file) / 1e6,
                 max_difference=float((logits[i] - logits[0]).abs().max()),
                 top1=accuracy.top1,
                 images=accuracy.images,
@@ -94,7 +94,7 @@ def _call(network: nn.Module, images: torch.Tensor, batch: int) -> Callable[[], 
 
 
 @torch.inference_mode()
-def _times(calls: Sequence[Callable], runs: int) -> np.ndarray:
+def times_of(calls: Sequence[Callable], runs: int) -> np.ndarray:
     """Milliseconds (calls, runs) of the thread's CPU clock, on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -113,7 +113,7 @@ def _times(calls: Sequence[Callable], runs: int) -> np.ndarray:
     return times
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -5,7 +5,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 from nars.errors import UserError
 from nars.exporting.description import PROPERTY, Description, InBatches
 from nars.files import write_whole
-from nars.settings import parse
+from nars.settings import Settings, parse
 
 INPUT, OUTPUT, BATCH = "images", "logits", "batch"  # names in the graph
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -28,11 +28,17 @@ def check_onnx(what: str, packages: tuple[str, ...] = PACKAGES) -> None:
         raise UserError(f"{what} needs {', '.join(missing)}: pip install -r requirements-export.txt")
 
 
-def model_of(program: ExportedProgram, *, any_batch: bool):
+def model_of(program: ExportedProgram, *, any_batch: bool, outputs: Sequence[str] = (OUTPUT,)):
     """The program as an ONNX model, batch norms folded into convolutions. It takes a large network a dozen seconds."""
     with quiet():
         exported = torch.onnx.export(
-            program, (), dynamo=True, external_data=False, input_names=[INPUT], output_names=[OUTPUT], verbose=False
+            program,
+            (),
+            dynamo=True,
+            external_data=False,
+            input_names=[INPUT],
+            output_names=list(outputs),
+            verbose=False,
         )
     model = exported.model_proto
     graph = model.graph
@@ -52,7 +58,7 @@ def _name_batch(graph) -> None:
                 dim.dim_param = BATCH
 
 
-def write_onnx(path: Path, model, description: Description) -> None:
+def write_onnx(path: Path, model, description: Settings) -> None:
     """Write an ONNX model with its description."""
     del model.metadata_props[:]
     model.metadata_props.add(key=PROPERTY, value=description.model_dump_json())
@@ -61,6 +67,20 @@ def write_onnx(path: Path, model, description: Description) -> None:
 
 def open_onnx(path: Path) -> tuple[InBatches, Description]:
     """The network of a file that export.py wrote, run by onnxruntime on one thread; UserError if it is none."""
+    session, values = open_session(path)
+    if "detector" in values:
+        raise UserError(f"weights={path}: of a detector, not of a classifier; detect.py mode=evaluate takes it")
+    description = parse(Description, values, where=f"{path}: {PROPERTY}")
+
+    def run(images: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: images.cpu().numpy()})[0])
+
+    return InBatches(run, description.batch), description
+
+
+def open_session(path: Path) -> tuple:
+    """onnxruntime's session of a file that export.py wrote, on one thread, and its description in plain containers;
+    UserError if it is none."""
     check_onnx(str(path), ("onnxruntime",))
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as refused
@@ -74,12 +94,7 @@ def open_onnx(path: Path) -> tuple[InBatches, Description]:
     known = session.get_modelmeta().custom_metadata_map.get(PROPERTY)
     if known is None:
         raise UserError(f"{path}: an ONNX file, but none of export.py: it does not say what its inputs and outputs are")
-    description = parse(Description, json.loads(known), where=f"{path}: {PROPERTY}")
-
-    def run(images: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(session.run([OUTPUT], {INPUT: images.cpu().numpy()})[0])
-
-    return InBatches(run, description.batch), description
+    return session, json.loads(known)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ FILES: dict[ExportFormat, str] = {
     "onnx_int8": "model_int8.onnx",
     "torch_export": "model.pt2",
     "hub": "hub",
+    "onnx_heads": "model_heads.onnx",
 }
 
 

@@ -5,7 +5,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, create_model
 
 from nars.settings.base import ClosedFraction, PathText, Seed, Settings, later
-from nars.settings.detection import DetectionDataSettings, DetectionProtocolSettings, DetectorSettings
+from nars.settings.detection import (
+    DetectionDataSettings,
+    DetectionProtocolSettings,
+    DetectorSettings,
+    ScatteredDigitsSettings,
+)
 from nars.settings.latency import LatencySettings
 from nars.settings.methods import MethodSettings
 from nars.settings.search import ConfirmSettings, EvolutionSettings, PredictorSettings, StrategySettings
@@ -171,7 +176,7 @@ class DetectSettings(StudySettings):
     logger: LoggerSettings
 
 
-ExportFormat = Literal["onnx", "onnx_int8", "torch_export", "hub"]
+ExportFormat = Literal["onnx", "onnx_int8", "torch_export", "hub", "onnx_heads"]
 ExportInput = Literal["bytes", "normalised"]
 
 
@@ -183,7 +188,8 @@ class CalibrationSettings(Settings):
 
 class ExportSettings(Settings):
     """`export.py`: trained `weights` as files for other programs, in every `format`, in the folder `output` (null:
-    `exported` beside the weights).
+    `exported` beside the weights): of a classifier, which is measured on `data`, or of a detector, onnx and onnx_heads
+    alone, on `detection_data`.
 
     `candidate` only where no card lies beside the weights. `input` bytes bakes the normalisation in; `batch` is a
     number, or dynamic; `image_size` null is that of the training. Each file's latency is the median of `latency_runs`
@@ -206,3 +212,4 @@ class ExportSettings(Settings):
     push: bool = False
     repo: str | None = None
     data: DataSettings
+    detection_data: DetectionDataSettings = ScatteredDigitsSettings(name="scattered_digits")

@@ -83,7 +83,7 @@ def test_onnx_computes_the_same_for_the_batches_that_it_takes(
     shuffled = sum(isinstance(module, ShuffledPointwise) for module in network.modules())
     assert operators.count("BatchNormalization") == shuffled
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
-    assert b".py" not in file.read_bytes()  # nothing of the machine that it was made on
+    assert b"site-packages" not in file.read_bytes()  # nothing of the machine that it was made on
 
 
 @pytest.mark.slow

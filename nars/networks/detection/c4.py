@@ -74,7 +74,7 @@ class Predictor(nn.Module):
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Scores and boxes."""
         boxes = self.bbox_pred(features)
-        return self.cls_score(features), torch.cat([boxes.new_zeros(len(boxes), 4), boxes], dim=1)
+        return self.cls_score(features), torch.cat([torch.zeros_like(boxes[:, :4]), boxes], dim=1)
 
 
 def faster_rcnn_c4(network: nn.Module, settings: FasterRcnnC4Settings, num_classes: int, arguments: dict) -> FasterRCNN:
