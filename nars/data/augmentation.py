@@ -5,13 +5,16 @@ random in an image follows from its seed.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import torch
-from timm.data import IMAGENET_DEFAULT_MEAN
 from torch.nn import functional
 from torchvision.transforms import InterpolationMode, v2
+
+from nars.data.operations import apply
+from nars.data.policies import Operation, autoaugment, randaugment
 
 CROP_FRACTION = 0.875  # of the resized short side, as timm evaluates
 CROP_TRIES = 10
@@ -68,25 +71,17 @@ def random_part(height: int, width: int, *, rng: np.random.Generator, least: flo
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-# What a policy moves out leaves the mean colour.
-_FILL = [round(255 * mean) for mean in IMAGENET_DEFAULT_MEAN]
-
-
-def with_policy(policy: v2.Transform, pixels: torch.Tensor, seed: int, *, image_size: int) -> torch.Tensor:
-    """Standard, then a torchvision policy.
-
-    By Pillow: faster here, and in integers, while the mean that a tensor's contrast needs varies with the threads.
-    """
-    image = v2.functional.to_pil_image(standard(pixels, seed, image_size=image_size))
-    # Policies draw from torch's global CPU generator, and from that one only.
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return v2.functional.pil_to_tensor(policy(image))
+def with_policy(
+    draw: Callable[[int, int], Sequence[Operation]], pixels: torch.Tensor, seed: int, *, image_size: int
+) -> torch.Tensor:
+    """Standard, then the operations that a policy draws."""
+    image = standard(pixels, seed, image_size=image_size).permute(1, 2, 0).contiguous()
+    return torch.from_numpy(apply(image.numpy(), draw(seed, image_size))).permute(2, 0, 1)
 
 
 AUGMENTATIONS = {
     "none": unchanged,
     "standard": standard,
-    "autoaugment": partial(with_policy, v2.AutoAugment(interpolation=InterpolationMode.BILINEAR, fill=_FILL)),
-    "randaugment": partial(with_policy, v2.RandAugment(interpolation=InterpolationMode.BILINEAR, fill=_FILL)),
+    "autoaugment": partial(with_policy, autoaugment),
+    "randaugment": partial(with_policy, randaugment),
 }
