@@ -195,7 +195,8 @@ def policies_of_torchvision():
 
 
 def _standard_then(policy: v2.Transform, pixels: torch.Tensor, seed: int, *, image_size: int) -> torch.Tensor:
-    return by_pillow(policy, standard(pixels, seed, image_size=image_size), seed)
+    with torch.random.fork_rng(devices=[]):
+        return by_pillow(policy, standard(pixels, seed, image_size=image_size), seed)
 
 
 def accuracies_table(runs: Path, train: Path, val: Path, seeds: int) -> str:
