@@ -45,7 +45,7 @@ def export_detector(settings: ExportSettings, console: Console) -> Path:
     with limited_threads():
         for kind, file in files.items():
             console.print(f"exporting {kind}: {file}", soft_wrap=True)
-            write_onnx(file, onnx_of(detector, kind, image_size=side), _description(kind, card, weights, side))
+            write_onnx(file, onnx_of(detector, kind, image_size=side), description_of(kind, card, weights, side))
         console.print(f"measuring mAP and latency on {data.val_size:,} validation images", soft_wrap=True)
         runs = settings.latency_runs
         results = measure_detectors(detector, weights, list(files.values()), data, image_size=side, runs=runs)
@@ -92,7 +92,8 @@ def _data(settings: ExportSettings, card: dict) -> DetectionData:
     return data
 
 
-def _description(kind: str, card: dict, weights: Path, side: int) -> DetectorDescription:
+def description_of(kind: str, card: dict, weights: Path, side: int) -> DetectorDescription:
+    """What the file of a format says of itself, from the card beside the weights."""
     values = {
         "format": kind,
         "image_size": side,
