@@ -50,11 +50,15 @@ def fitted_model(
     ]
     with torch.inference_mode():
         if len(models) == 1:
-            models[0].calibrate(y[0], said[0])
-            return models[0].eval()
-        both = BothKinds(*models)
-        both.calibrate(accuracies, *said)
-    return both.eval()
+            model = models[0]
+            model.calibrate(y[0], said[0])
+        else:
+            model = BothKinds(*models)
+            model.calibrate(accuracies, *said)
+    if processes[-1] is not None:  # the last kind's deviations are the model's
+        left = processes[-1].leave_out_and_tune(slopes=slopes, steps=fit.process_steps, generator=generator)
+        models[-1].scale(y[-1], said[-1], *left)
+    return model.eval()
 
 
 def _networks(

@@ -11,6 +11,7 @@ from nars.predictor.targets import Targets
 
 PRIOR_RECORDS = 40  # the equal blend of network and process counts as much as so many records (ours)
 PRIOR_OF_KINDS = 10  # and so does that of both kinds of targets, and the process's own deviations
+HELD = 0.75  # of the errors on records left out are what deviations are made to hold (ours)
 LEAST_SHARE = 0.2  # what would have less is left out: half of the parts, for 0.001 of Kendall tau (ours)
 
 
@@ -19,7 +20,7 @@ class AccuracyModel(nn.Module):
 
     `share` is the network's part of a blend. `residual` is the root mean square error of left-out records where there
     is no process (of the fitted records, and too small, where none is left out); `spread` is what the process's
-    deviations are multiplied with to agree with those errors.
+    deviations are multiplied with to hold what errors on records left out say (`scale`).
     """
 
     def __init__(self, targets: Targets, *, network: AccuracyNetwork | None, process: GaussianProcess | None):
@@ -63,24 +64,27 @@ class AccuracyModel(nn.Module):
         centre = self.process(wide)
         return self.mean(x, wide) + self.spread * (samples - centre)
 
-    def calibrate(self, y: Tensor, network: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Set `share`, `residual` and `spread` from the fitted targets y (n,) and what the network's members said of
-        records that they had left out (n,); what the model would have said of each, and its deviation, both (n,).
+    def calibrate(self, y: Tensor, network: Tensor | None) -> Tensor:
+        """Set `share` and `residual` from the fitted targets y (n,) and what the network's members said of records that
+        they had left out (n,); what the model would have said of each (n,).
         """
         if self.process is None:
             self.residual = (y - network).square().mean().sqrt()
-            return network, self.residual.expand_as(y)
-        process, variance = self.process.leave_one_out()
-        # Left-out errors flatter the process: its lengths, one per column, were tuned on the same records. One record
-        # less per column, down to half of them, makes up for it in its deviations, half of that in its share (ours).
+            return network
+        process, _ = self.process.leave_one_out()
+        if network is None:
+            return process
+        # Left-out errors flatter the process: its lengths, one per column, were tuned on the same records. Half a
+        # record less per column, down to half of them, makes up for it (ours).
         tuned = min(1.0, self.process.points.shape[1] / len(y))
-        predicted = process
-        if network is not None:
-            self.share = settled(blend_share(y, network, process, prior=PRIOR_RECORDS, flattery=tuned / 2))
-            predicted = self.share * network + (1 - self.share) * process
-        squares = ((y - predicted).square() / variance).sum()
-        self.spread = ((squares + PRIOR_OF_KINDS) / (len(y) + PRIOR_OF_KINDS) * (1 + tuned)).sqrt()
-        return predicted, self.spread * variance.sqrt()
+        self.share = settled(blend_share(y, network, process, prior=PRIOR_RECORDS, flattery=tuned / 2))
+        return self.share * network + (1 - self.share) * process
+
+    def scale(self, y: Tensor, network: Tensor | None, process: Tensor, variance: Tensor) -> None:
+        """Set `spread` from the same and from what the process said of records that nothing in it was tuned on: means
+        and variances (n,), see `GaussianProcess.leave_out_and_tune`."""
+        predicted = process if network is None else self.share * network + (1 - self.share) * process
+        self.spread = spread_of((y - predicted) / variance.sqrt())
 
 
 class BothKinds(nn.Module):
@@ -125,8 +129,8 @@ class BothKinds(nn.Module):
     def calibrate(self, accuracies: np.ndarray, standardised: Tensor | None, normal_scores: Tensor | None) -> None:
         """Calibrate both models (see `AccuracyModel.calibrate`) and set `share`, the standardised one's part."""
         y = [torch.as_tensor(model.targets.of_accuracies(accuracies)) for model in self.children()]
-        first, _ = self.standardised.calibrate(y[0], standardised)
-        second, _ = self.normal_scores.calibrate(y[1], normal_scores)
+        first = self.standardised.calibrate(y[0], standardised)
+        second = self.normal_scores.calibrate(y[1], normal_scores)
         self.share = settled(blend_share(y[1], self._as_normal_scores(first), second, prior=PRIOR_OF_KINDS))
 
     def _as_normal_scores(self, standardised: Tensor) -> Tensor:
@@ -146,6 +150,18 @@ def blend_share(y: Tensor, first: Tensor, second: Tensor, *, prior: float, flatt
     gain = (difference * (y - second)).sum() + hidden + prior * scale / 2
     weight = (len(y) + prior) * scale + hidden
     return (gain / weight).clamp(0, 1) if weight > 0 else torch.full_like(weight, 0.5)
+
+
+def spread_of(errors: Tensor) -> Tensor:
+    """What deviations are multiplied with (scalar) to hold `HELD` of errors (n,), given in deviations, as they would
+    hold normal ones.
+
+    A mean of squares would be that of the few errors that are far off, and too wide for all others (ours). Beside
+    them `PRIOR_OF_KINDS` errors count that are as expected.
+    """
+    middles = (torch.arange(PRIOR_OF_KINDS, dtype=torch.float64) + 0.5) / PRIOR_OF_KINDS
+    *expected, held = torch.special.ndtri((1 + torch.cat([middles, torch.tensor([HELD]).double()])) / 2)
+    return torch.cat([errors.abs(), torch.stack(expected)]).quantile(HELD) / held
 
 
 def settled(share: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from nars.predictor.model import AccuracyModel, BothKinds, blend_share, folds, left_out, settled
+from nars.predictor.model import AccuracyModel, BothKinds, blend_share, folds, left_out, settled, spread_of
 from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder
 from nars.predictor.process import GaussianProcess
 from nars.predictor.targets import Targets
@@ -65,13 +65,12 @@ def model(network, process):
 def test_a_network_s_deviation_is_that_of_its_members_and_of_errors_on_records_left_out(parts):
     x, y, network, _ = parts
     alone, taken = model(network, None), folds(40, 4, generator=torch.Generator().manual_seed(1))
-    said, deviation = alone.calibrate(y, left_out(network(x), taken))
+    said = alone.calibrate(y, left_out(network(x), taken))
     members = network(x).double()
     errors = [y[i] - members[int(taken[i].argmin()), i] for i in range(40)]
     residual = torch.stack(errors).square().mean().sqrt()
     torch.testing.assert_close(alone.residual, residual)
     torch.testing.assert_close(y - said, torch.stack(errors))
-    torch.testing.assert_close(deviation, residual.expand(40))
     torch.testing.assert_close(alone.mean(x, x), members.mean(dim=0))
     variance = (members - members.mean(dim=0)).square().mean(dim=0) + residual**2
     torch.testing.assert_close(alone.deviation(x, x), variance.sqrt())
@@ -81,18 +80,16 @@ def test_a_network_s_deviation_is_that_of_its_members_and_of_errors_on_records_l
 
 @torch.no_grad()
 def test_a_process_s_deviations_agree_with_errors_on_records_left_out(parts):
-    """Ten records that err as expected count beside the real ones, and one is lost for each column that was tuned."""
     x, y, _, process = parts
     alone = model(None, process)
-    said, deviation = alone.calibrate(y, None)
+    said = alone.calibrate(y, None)
     assert alone.share == 0
     mean, variance = process.leave_one_out()
-    spread = ((((y - mean) ** 2 / variance).sum() + 10) / (40 + 10) * (1 + 5 / 40)).sqrt()
-    torch.testing.assert_close(alone.spread, spread)
     torch.testing.assert_close(said, mean)
-    torch.testing.assert_close(deviation, spread * variance.sqrt())
+    alone.scale(y, None, mean - 1, 4 * variance)  # what it would have said, had it not been tuned on them
+    torch.testing.assert_close(alone.spread, spread_of((y - mean + 1) / variance.sqrt() / 2))
     torch.testing.assert_close(alone.mean(x, x), process(x))
-    torch.testing.assert_close(alone.deviation(x, x), spread * process.variance(x).sqrt())
+    torch.testing.assert_close(alone.deviation(x, x), alone.spread * process.variance(x).sqrt())
 
 
 @torch.no_grad()
@@ -100,20 +97,40 @@ def test_a_blend_is_shared_by_errors_on_records_left_out(parts):
     x, y, network, process = parts
     blend = model(network, process)
     by_network = left_out(network(x), folds(40, 4, generator=torch.Generator().manual_seed(1)))
-    said, _ = blend.calibrate(y, by_network)
+    said = blend.calibrate(y, by_network)
     alone, variance = process.leave_one_out()
     share = settled(blend_share(y, by_network, alone, prior=40, flattery=5 / 40 / 2))  # five columns, forty records
     assert 0 < share < 1
     predicted = share * by_network + (1 - share) * alone
     torch.testing.assert_close(said, predicted)
     torch.testing.assert_close(blend.share, share)
-    spread = ((((y - predicted) ** 2 / variance).sum() + 10) / (40 + 10) * (1 + 5 / 40)).sqrt()
+    blend.scale(y, by_network, alone + 1, variance)
+    spread = spread_of((y - predicted - (1 - share)) / variance.sqrt())
     torch.testing.assert_close(blend.spread, spread)
     mean = share * network(x).double().mean(dim=0) + (1 - share) * process(x)
     torch.testing.assert_close(blend.mean(x, x), mean)
     draws = blend.draws(x, x, 3, generator=torch.Generator().manual_seed(2))
     of_process = process.draws(x, 3, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(draws, mean + spread * (of_process - process(x)))
+
+
+def test_deviations_are_scaled_to_hold_three_quarters_of_the_errors():
+    g = torch.Generator().manual_seed(0)
+    normal = torch.randn(4000, generator=g).double()
+    assert float(spread_of(normal)) == pytest.approx(1, abs=0.05)
+    assert float(spread_of(3 * normal)) == pytest.approx(3, abs=0.15)
+    far = normal.clone()
+    far[::20] *= 100  # of which deviations need to know nothing
+    assert float(spread_of(far)) == pytest.approx(1, abs=0.1)
+    by_hand = torch.tensor([0.1, -5.0, 5.0, 6.0, -7.0, 8.0, 9.0, 9.0, 9.0, 9.0]).double()
+    # With the ten expected ones, of which the greatest is 1.96, 20: a quarter of the way from the 15th to the 16th.
+    assert float(spread_of(by_hand)) == pytest.approx((7 + 0.25 * (8 - 7)) / 1.150349, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_few_errors_hardly_move_deviations(count):
+    assert 0.7 < float(spread_of(torch.zeros(count).double())) < 1.02
+    assert 0.98 < float(spread_of(torch.full((count,), 50.0).double())) < 3
 
 
 def test_the_share_is_the_least_squares_weight_with_some_records_for_the_half():

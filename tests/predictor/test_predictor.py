@@ -95,6 +95,22 @@ def test_deviations_cover_accuracies_of_unseen_rows(space):
         assert (error < 2 * std).mean() > 0.87
 
 
+def test_deviations_hold_what_they_should_where_noise_has_long_tails(space):
+    """Student's t with three degrees: few errors are far off, and must not widen the deviations of all others."""
+    inside = []
+    for seed in range(5):
+        x = rows(space, 1120, seed)
+        y = x @ np.linspace(-1, 1, x.shape[1]) + 0.3 * np.random.default_rng(seed).standard_t(3, len(x))
+        predictor = new(space, PredictorSettings(head="process", fit=FitSettings(targets="standardised")))
+        predictor.fit(x[:120], y[:120])
+        mean, std = predictor.predict_with_std(x[120:])
+        error = np.abs(mean - y[120:])
+        inside.append([(error < std).mean(), (error < 2 * std).mean()])
+    one, two = np.mean(inside, axis=0)
+    assert 0.64 < one < 0.78
+    assert 0.88 < two < 0.98
+
+
 def test_a_single_network_knows_its_errors_from_others_that_left_records_out(space):
     """Fitted records alone would tell it that it hardly errs: it learns 24 of them by heart."""
     x = rows(space, 1200)

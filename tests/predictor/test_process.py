@@ -47,6 +47,44 @@ def test_leave_one_out_is_what_leaving_a_record_out_gives():
         torch.testing.assert_close(variance[i], (prior - cross @ solved + noise(h))[0, 0], rtol=1e-4, atol=1e-5)
 
 
+def test_records_left_out_of_the_tuning_are_predicted_from_all_others():
+    """Each as `leave_one_out` says with hyperparameters of one of three tunings, to which two thirds are given."""
+    x, y = data(31)
+    process = fitted(x, y)
+    mean, variance = process.leave_out_and_tune(steps=20, generator=torch.Generator().manual_seed(1))
+    order, tuned = torch.randperm(31, generator=torch.Generator().manual_seed(1)), []
+    for fold in range(3):
+        out = torch.arange(31) % 3 == fold
+        h = tune(process.points[order[~out]], y[order[~out]], steps=20)
+        for i in order[out].tolist():
+            rest = torch.arange(31) != i
+            covariance = kernel(process.points[rest], process.points[rest], h)
+            covariance += noise(h) * torch.eye(30, dtype=torch.float64)
+            cross = kernel(process.points[i : i + 1], process.points[rest], h)
+            solved = torch.linalg.solve(covariance, cross.T)
+            torch.testing.assert_close(mean[i], (solved.T @ y[rest])[0])
+            prior = kernel(process.points[i : i + 1], process.points[i : i + 1], h)
+            torch.testing.assert_close(variance[i], (prior - cross @ solved + noise(h))[0, 0], rtol=1e-4, atol=1e-5)
+            tuned.append(i)
+    assert sorted(tuned) == list(range(31))
+
+
+def test_records_that_tuned_the_process_flatter_it_and_others_do_not():
+    """Noise on a slope of one column of 25: what is left out of the tuning errs as what was never seen."""
+    flattered, honest, unseen = [], [], []
+    for seed in range(4):
+        g = torch.Generator().manual_seed(seed)
+        x, noise = torch.rand(440, 25, generator=g), torch.randn(440, generator=g, dtype=torch.float64)
+        y = 2 * x[:, 0].double() - 1 + noise / 2
+        process = fitted(x[:40], y[:40])
+        unseen.append((y[40:] - process(x[40:])).square().mean())
+        flattered.append((y[:40] - process.leave_one_out()[0]).square().mean())
+        honest.append((y[:40] - process.leave_out_and_tune(steps=60, generator=g)[0]).square().mean())
+    unseen, flattered, honest = (torch.stack(errors).mean() for errors in (unseen, flattered, honest))
+    assert flattered < 0.9 * unseen
+    assert 0.95 * unseen < honest < 1.4 * unseen
+
+
 def test_a_smooth_function_is_learnt_and_idle_columns_get_long_lengths():
     x, y = data(300)
     process = fitted(x[:100], y[:100])
