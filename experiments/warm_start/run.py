@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="folder of class folders; the last 20 by name are the new ones")
     parser.add_argument("--photos-val", type=Path, help="folder of the same classes to validate with")
     parser.add_argument("--seeds", type=int, default=5, help="of the digits")
-    parser.add_argument("--parent-epochs", type=int, default=4, help="of the photos' parent")
+    parser.add_argument("--parent-epochs", type=int, default=20, help="of the photos' parent")
     parser.add_argument("--photo-seeds", type=int, default=3)
     parser.add_argument("--candidates", type=int, default=5, help="that are ranked")
     given = parser.parse_args()
