@@ -128,8 +128,9 @@ def mutate(points: np.ndarray, changes: np.ndarray, sizes: np.ndarray, rng: np.r
     row = np.repeat(np.arange(len(points)), changes)
     column = rng.integers(len(sizes), size=len(row))
     size = sizes[column]
+    place = row * len(sizes) + column
     mutated = points.copy()
-    mutated[row, column] = (points[row, column] + rng.integers(1, np.maximum(size, 2))) % size
+    mutated.ravel()[place] = (points.take(place) + rng.integers(1, np.maximum(size, 2))) % size
     return mutated
 
 
@@ -190,12 +191,13 @@ def _children(parents, points, scores, sizes, settings, rng) -> np.ndarray:
     better = np.maximum(scores[parents], scores[mates])
     rate = adaptive_rates(better, scores, above=settings.crossover_above, below=settings.crossover_below)
     crossed = rng.random(len(parents)) < rate
-    first = points[parents]
-    children = _crossover(first, points[mates], crossed, rng)
+    first = points.take(parents, axis=0)  # in a quarter of the time of points[parents]
+    children = _crossover(first, points.take(mates, axis=0), crossed, rng)
     mutations = adaptive_rates(scores, scores, above=settings.mutations_above, below=settings.mutations_below)
     changes = rng.poisson(mutations[parents])
     unchanged = np.flatnonzero(changes == 0)
-    changes[unchanged[(children[unchanged] == first[unchanged]).all(axis=1)]] = 1
+    copies = (children.take(unchanged, axis=0) == first.take(unchanged, axis=0)).all(axis=1)
+    changes[unchanged[copies]] = 1
     return mutate(children, changes, sizes, rng)
 
 
@@ -210,8 +212,11 @@ def _mates(parents: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarr
 def _crossover(first: np.ndarray, second: np.ndarray, crossed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Where `crossed` (n,): each dimension from either row with equal chance; elsewhere the first row."""
     n, d = first.shape
-    coins = np.unpackbits(rng.integers(256, size=(n, -(-d // 8)), dtype=np.uint8), axis=1, count=d)
-    return first + (second - first) * (coins & crossed[:, None])  # several times faster than np.where
+    coins = rng.integers(256, size=(n, -(-d // 8)), dtype=np.uint8) * crossed[:, None]
+    taken = second - first  # in whole numbers, in place: several times faster than np.where
+    taken *= np.unpackbits(coins, axis=1, count=d)
+    taken += first
+    return taken
 
 
 def _scores(score, points: np.ndarray) -> np.ndarray:
@@ -283,9 +288,10 @@ class _Memory:
     def first(self, keys: np.ndarray) -> np.ndarray:
         """Whether each key is unknown and comes for the first time in `keys`: bool (n,)."""
         unknown = self._slots[keys >> self._shift] != keys
-        _, firsts = np.unique(keys, return_index=True)
+        order = np.argsort(keys)  # of equal ones in any order: np.unique, which keeps theirs, takes twice as long
+        starts = np.flatnonzero(np.diff(keys[order], prepend=~keys[order[:1]]))
         earliest = np.zeros(len(keys), dtype=bool)
-        earliest[firsts] = True
+        earliest[np.minimum.reduceat(order, starts)] = True
         return unknown & earliest
 
     def add(self, keys: np.ndarray) -> None:

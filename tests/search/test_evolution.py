@@ -278,6 +278,14 @@ def test_memory_takes_no_new_point_for_known_and_keeps_its_size():
         known.update(map(bytes, points))
 
 
+@pytest.mark.parametrize("n", [0, 1, 2, 300])
+def test_of_equal_points_the_first_is_the_new_one(n):
+    memory, seen = _Memory(6), set()
+    points = np.random.default_rng(n).integers(0, 2, size=(n, 6), dtype=np.int16)
+    expected = [not (bytes(point) in seen or seen.add(bytes(point))) for point in points]
+    assert memory.first(memory.keys(points)).tolist() == expected
+
+
 def test_feasible_points_stay_unknown_until_they_are_scored():
     space = space_of(3, 3, 3)
     memory, points = _Memory(3), every_point(space)
