@@ -254,7 +254,7 @@ def test_an_exported_detector_is_measured_as_it_lies_there_and_found_in_the_card
     difference = f"{found['max_box_difference']:.1e}"
     assert rows["onnx"][:2] + rows["onnx"][3:4] == [f"{found['mb']:.2f}", difference, f"{found['map']:.4f}"]
     assert rows["torch"][1] == f"{before['map']:.4f}"
-    assert "knows those whose longer side has 64 px" in said
+    assert "onnx takes one photo of any size; the detector knows a longer side of 64 px" in said
     assert said.splitlines()[-1].endswith(f"detect.py mode=predict weights={file} images=...")
 
     output, photos = io.StringIO(), tmp_path / "photos"
