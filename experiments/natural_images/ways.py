@@ -32,6 +32,7 @@ def joint(settings: SearchSettings, problem: Problem, predictor: Scorer) -> Stra
         problem.space,
         Pool(points, costs),
         feasible=lambda points: window.feasible(problem.price(points)),
+        cost=lambda points: problem.price(points)[:, problem.axis],
         predictor=predictor,
         seed=stage_seed(problem.seed, Stage.CHOICE),
     )
