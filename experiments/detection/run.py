@@ -22,9 +22,8 @@ from nars.console import open_console
 from nars.data.detection import DetectionData, open_detection_data
 from nars.exporting.detector_measuring import differences, measure_detectors
 from nars.exporting.detector_measuring import rows as exported_rows
-from nars.exporting.detectors import onnx_of
+from nars.exporting.detectors import write_detector
 from nars.exporting.measuring import COMPARED
-from nars.exporting.onnx_files import write_onnx
 from nars.exporting.opening import FILES
 from nars.files import CONF, write_whole
 from nars.machine import processor
@@ -168,7 +167,7 @@ def exported_table(name: str, runs: Path) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         files = {kind: Path(folder) / FILES[kind] for kind in kinds}
         for kind, file in files.items():
-            write_onnx(file, onnx_of(detector, kind, image_size=side), description_of(kind, card, weights, side))
+            write_detector(file, detector, description_of(kind, card, weights, side))
         measured = measure_detectors(detector, weights, list(files.values()), data, image_size=side, runs=CALLS)
     head, *body = exported_rows(dict(zip(["torch", *kinds], measured, strict=True)))
     exact = ["torch, float64", "", *(f"{value:.1e}" for value in _rounding(detector, data, side)), "", "", ""]

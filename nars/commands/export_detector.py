@@ -8,8 +8,8 @@ from rich.console import Console
 from nars.data.detection import DetectionData, open_detection_data
 from nars.errors import UserError
 from nars.exporting.detector_measuring import MeasuredDetector, measure_detectors, rows
-from nars.exporting.detectors import DetectorDescription, check_heads, onnx_of
-from nars.exporting.onnx_files import check_onnx, write_onnx
+from nars.exporting.detectors import DetectorDescription, check_heads, write_detector
+from nars.exporting.onnx_files import check_onnx
 from nars.exporting.opening import FILES
 from nars.files import digest
 from nars.machine import limited_threads, processor
@@ -45,7 +45,7 @@ def export_detector(settings: ExportSettings, console: Console) -> Path:
     with limited_threads():
         for kind, file in files.items():
             console.print(f"exporting {kind}: {file}", soft_wrap=True)
-            write_onnx(file, onnx_of(detector, kind, image_size=side), description_of(kind, card, weights, side))
+            write_detector(file, detector, description_of(kind, card, weights, side))
         console.print(f"measuring mAP and latency on {data.val_size:,} validation images", soft_wrap=True)
         runs = settings.latency_runs
         results = measure_detectors(detector, weights, list(files.values()), data, image_size=side, runs=runs)
@@ -117,7 +117,7 @@ def _show(
     if any(found.max_box_difference > 1 for found in measured.values()):
         lines += [
             "Differences of pixels can be detections that one of them lacks, where scores are alike to the last digits "
-            "(a detector that was hardly trained), or in onnx_heads where torchvision cuts at 1,000 candidates a level."
+            "(those of a detector that was hardly trained)."
         ]
     if "onnx" in files:
         lines += [f"onnx takes one photo of any size; the detector knows a longer side of {side} px"]

@@ -16,13 +16,14 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from nars.errors import UserError
 from nars.exporting.description import PROPERTY, Channels
-from nars.exporting.onnx_files import BATCH, INPUT, model_of, open_session, quiet
+from nars.exporting.onnx_files import BATCH, INPUT, model_of, open_session, quiet, write_onnx
 from nars.networks.detection.detectors import DIVISOR, Detections, Detector
 from nars.settings import DetectorSettings, Settings, parse
 
 DetectorFormat = Literal["onnx", "onnx_heads"]
 
 IMAGE, OUTPUTS = "image", ("boxes", "scores", "labels")  # names in the graph
+CANDIDATES = 1000  # of a level, at most (torchvision)
 OPSET = 17  # torchvision's operators are there from 16 on
 
 
@@ -32,7 +33,8 @@ class DetectorDescription(Settings):
     `format` onnx: one image uint8 (3, h, w), RGB, of any size, to `boxes` float32 (n, 4), left, top, right and bottom
     in its pixels, `scores` float32 (n,), falling, and `labels` int64 (n,), which count `classes`. onnx_heads: any
     number of images uint8 (b, 3, s, s), s = `image_size`, to `boxes` (b, m, 4) and `scores` (b, m, classes) of all m
-    places; threshold and non-maximum suppression, as `detector` says, are left to the caller.
+    places, of which so many lie on each level of the pyramid as `levels` says; threshold and non-maximum suppression,
+    as `detector` says, are left to the caller.
 
     The detector knows photos whose longer side has `image_size` pixels; `mean` and `std` are inside. `costs` are those
     of the card, `weights` is the digest of the file that was exported.
@@ -48,6 +50,7 @@ class DetectorDescription(Settings):
     architecture: dict
     costs: dict[str, float]
     weights: str
+    levels: tuple[int, ...] = ()
 
 
 class Whole(nn.Module):
@@ -81,6 +84,7 @@ class Heads(nn.Module):
             maps = list(self.backbone(whole).values())
             [places] = model.anchor_generator(ImageList(whole, [tuple(whole.shape[2:])]), maps)
         self.register_buffer("places", places, persistent=False)
+        self.levels = tuple(features.shape[2] * features.shape[3] for features in maps)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Boxes (b, m, 4) and scores (b, m, classes)."""
@@ -91,16 +95,14 @@ class Heads(nn.Module):
         return self.coder.decode(said["bbox_regression"], self.places), scores
 
 
-def onnx_of(detector: Detector, kind: DetectorFormat, *, image_size: int):
-    """The detector as an ONNX model; UserError for a format that cannot hold it."""
-    if kind == "onnx":
-        return _whole(detector, image_size)
+def write_detector(path: Path, detector: Detector, description: DetectorDescription) -> None:
+    """Write the file that `description` describes; UserError if it cannot hold the detector."""
+    if description.format == "onnx":
+        write_onnx(path, _whole(detector, description.image_size), description)
+        return
     check_heads(detector)
-    example = torch.zeros(2, 3, image_size, image_size, dtype=torch.uint8)
-    with torch.no_grad():
-        heads = Heads(detector, image_size)
-        program = torch.export.export(heads, (example,), dynamic_shapes={INPUT: {0: Dim(BATCH)}})
-    return model_of(program, any_batch=True, outputs=OUTPUTS[:2])
+    heads = Heads(detector, description.image_size)
+    write_onnx(path, _of_heads(heads, description.image_size), description.model_copy(update={"levels": heads.levels}))
 
 
 def check_heads(detector: Detector) -> None:
@@ -133,6 +135,13 @@ def _whole(detector: Detector, image_size: int):
     return onnx.load_from_string(content.getvalue())
 
 
+def _of_heads(heads: Heads, image_size: int):
+    example = torch.zeros(2, 3, image_size, image_size, dtype=torch.uint8)
+    with torch.no_grad():
+        program = torch.export.export(heads, (example,), dynamic_shapes={INPUT: {0: Dim(BATCH)}})
+    return model_of(program, any_batch=True, outputs=OUTPUTS[:2])
+
+
 class WholeFile(nn.Module):
     """The detector of a file of `format=onnx`: called as a `Detector` that evaluates, on the CPU."""
 
@@ -152,8 +161,7 @@ class WholeFile(nn.Module):
 
 
 class HeadsFile(WholeFile):
-    """The detector of a file of `format=onnx_heads`, with threshold and suppression as the trained detector has them
-    (but for torchvision's bound of 1,000 candidates a level)."""
+    """The detector of a file of `format=onnx_heads`, with the threshold and the suppression of the trained one."""
 
     def as_seen(self, images: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """In the upper left of squares that are filled with the mean colour, which is 0 inside the network."""
@@ -172,11 +180,21 @@ class HeadsFile(WholeFile):
         return [self._decided(*said) for said in zip(boxes, scores, sizes, strict=True)]
 
     def _decided(self, boxes: torch.Tensor, scores: torch.Tensor, size: tuple[int, int]) -> Detections:
-        limits = self.description.detector
-        places, labels = (scores > limits.score_threshold).nonzero(as_tuple=True)
-        boxes, scores = clip_boxes_to_image(boxes[places], size), scores[places, labels]
+        limits, levels = self.description.detector, self.description.levels
+        of_levels = zip(boxes.split(levels), scores.split(levels), strict=True)
+        candidates = [_candidates(*level, limits.score_threshold) for level in of_levels]
+        boxes, scores, labels = (torch.cat(values) for values in zip(*candidates, strict=True))
+        boxes = clip_boxes_to_image(boxes, size)
         kept = batched_nms(boxes, scores, labels, limits.nms_threshold)[: limits.detections]
         return {"boxes": boxes[kept], "scores": scores[kept], "labels": labels[kept]}
+
+
+def _candidates(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> tuple[torch.Tensor, ...]:
+    """Boxes, scores and labels of a level's best candidates."""
+    places, labels = (scores > threshold).nonzero(as_tuple=True)
+    of_candidates = scores[places, labels]
+    best = of_candidates.topk(min(CANDIDATES, len(places))).indices
+    return boxes[places[best]], of_candidates[best], labels[best]
 
 
 def open_detector(path: Path) -> WholeFile:

@@ -10,8 +10,7 @@ from nars.candidates import load_architecture
 from nars.errors import UserError
 from nars.exporting.description import PROPERTY
 from nars.exporting.detector_measuring import differences
-from nars.exporting.detectors import DetectorDescription, HeadsFile, Whole, check_heads, onnx_of, open_detector
-from nars.exporting.onnx_files import write_onnx
+from nars.exporting.detectors import DetectorDescription, HeadsFile, Whole, check_heads, open_detector, write_detector
 from nars.exporting.opening import open_exported
 from nars.networks.architectures import architecture_of, network_of
 from nars.networks.detection.detectors import Detector, build_detector
@@ -83,7 +82,7 @@ def found_by(detector: nn.Module, images: list[torch.Tensor]) -> list[dict]:
 @pytest.mark.parametrize("kind", SMALL)
 def test_a_whole_detector_finds_the_same_in_images_of_any_size(kind, tmp_path):
     detector, file = trained(kind), tmp_path / "model.onnx"
-    write_onnx(file, onnx_of(detector, "onnx", image_size=SIDE), described(kind, "onnx"))
+    write_detector(file, detector, described(kind, "onnx"))
     assert not any(module.training for module in detector.modules())
     opened = open_detector(file)
     assert opened.description == described(kind, "onnx")
@@ -107,7 +106,7 @@ def test_heads_say_for_any_number_of_images_what_the_detector_decides_by(tmp_pat
     side = 72  # padded inside, to what fits all maps
     detector, file = trained("fcos"), tmp_path / "model_heads.onnx"
     description = described("fcos", "onnx_heads").model_copy(update={"image_size": side})
-    write_onnx(file, onnx_of(detector, "onnx_heads", image_size=side), description)
+    write_detector(file, detector, description)
     assert not any(module.training for module in detector.modules())
     opened = open_detector(file)
     assert isinstance(opened, HeadsFile)
@@ -118,6 +117,10 @@ def test_heads_say_for_any_number_of_images_what_the_detector_decides_by(tmp_pat
         boxes, scores = differences(ours, theirs)
         assert boxes <= 1e-3
         assert scores <= 1e-4
+    sure = {"score_threshold": 0.0, "nms_threshold": 1.0, "detections": 5000}  # as many as a level may have: 1,000
+    opened.description = opened.description.model_copy(update={"detector": detector_settings(SMALL["fcos"] | sure)})
+    assert len(opened(images[:1])[0]["scores"]) == 1000 + 3 * (12 * 12 + 6 * 6 + 3 * 3)
+    opened = open_detector(file)
     small, _ = photo(3000, 50, 60)
     [square] = opened.as_seen([small])
     assert square.shape == (3, side, side)
@@ -131,6 +134,8 @@ def test_heads_say_for_any_number_of_images_what_the_detector_decides_by(tmp_pat
     ]
     places = dims[1][1]
     assert dims == [["batch", 3, side, side], ["batch", places, 4], ["batch", places, 3]]
+    assert opened.description == description.model_copy(update={"levels": (24 * 24, 12 * 12, 6 * 6, 3 * 3)})
+    assert sum(opened.description.levels) == places
     assert {node.op_type for node in graph.node}.isdisjoint({"NonMaxSuppression", "TopK", "NonZero"})
 
 
