@@ -9,7 +9,7 @@ import torch
 
 from experiments.predictor_pretraining.benchmarks import Benchmark, benchmarks
 from experiments.predictor_pretraining.measuring import ASKED, Results
-from experiments.predictor_pretraining.methods import OURS, VARIANTS
+from experiments.predictor_pretraining.methods import DRAWN, OURS, PARTS, VARIANTS
 from experiments.predictor_pretraining.peers import PEERS
 from experiments.tables import markdown_table, write_found
 
@@ -18,6 +18,7 @@ METHODS = {**OURS, **PEERS}
 FIGURE = Path(__file__).with_name("rank_correlation.png")
 COLUMNS = 3  # of panels
 CHOOSING_SIZES, CHOOSING_SEEDS = (48, 192), 2
+DRAWS = 10  # of the records on which the blend is compared with its parts
 CHOOSING = {  # the table of each family by which settings are chosen
     "NAS-Bench-Macro": "nasbench_macro, ordered",
     "NAS-Bench-201": "nasbench_201 imagenet",
@@ -47,6 +48,15 @@ def measure_variants(tables: Tables, results: Results) -> None:
                     for choice, m in choices.items()
                 }
                 results.add(methods, table, CHOOSING_SIZES, seed)
+
+
+def measure_parts(tables: Tables, results: Results, sizes: Sequence[int]) -> None:
+    """The blend and its parts on many draws of the records, all from one pretraining."""
+    for family in tables.values():
+        for load in family.values():
+            table = load()
+            for seed in range(DRAWS):
+                results.add(PARTS, table, sizes, seed)
 
 
 def values(results: Results, key: str, table: str, method: str) -> list[np.ndarray]:
@@ -97,6 +107,29 @@ def calibration(results: Results, tables: Iterable[str]) -> str:
             inside = values(results, "inside", table, name)
             rows.append([table, name, *("{:.2f} / {:.2f}".format(*v.mean(axis=0)) if len(v) else "" for v in inside)])
     return markdown_table(["table", "", *map(str, SIZES)], rows)
+
+
+def blend_and_parts(results: Results, tables: Iterable[str]) -> str:
+    """The blend's Kendall tau, mean over draws, how far it is ahead of the better of its parts, and what its deviations
+    hold; a row per table."""
+    rows = []
+    for table in tables:
+        cells = [_blend_and_parts(results, table, size) for size in SIZES]
+        if any(cells):
+            rows.append([table, *cells])
+    return markdown_table(["blend (ahead of the better part ± standard error; inside 1 / 2)", *map(str, SIZES)], rows)
+
+
+def _blend_and_parts(results: Results, table: str, size: int) -> str:
+    blend, *parts = (results.of("kendall_tau", name, table, size, beside=PARTS) for name in PARTS)
+    if len(blend) < DRAWS:
+        return ""
+    better = max(parts, key=np.mean)
+    ahead = blend - better
+    inside = results.of("inside", DRAWN.format("default"), table, size, beside=PARTS).mean(axis=0)
+    error = ahead.std(ddof=1) / len(ahead) ** 0.5
+    whose = "networks" if better is parts[0] else "processes"
+    return f"{blend.mean():.3f} ({ahead.mean():+.3f} ± {error:.3f} {whose}; {inside[0]:.2f} / {inside[1]:.2f})"
 
 
 def chosen_without(results: Results, tables: Iterable[str]) -> str:
@@ -152,7 +185,7 @@ if __name__ == "__main__":
     parser.add_argument("--sizes", nargs="*", type=int, default=SIZES, choices=SIZES, help="numbers of records")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--results", type=Path, default=Path("predictor_pretraining.jsonl"), help="measured so far")
-    parser.add_argument("--part", choices=("all", "variants", "tables", "write"), default="all")
+    parser.add_argument("--part", choices=("all", "variants", "tables", "parts", "write"), default="all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     families = benchmarks(arguments.table)
@@ -163,6 +196,8 @@ if __name__ == "__main__":
         measure_variants({family: tables for family, tables in shown.items() if CHOOSING[family] in tables}, results)
     if arguments.part in ("all", "tables"):
         measure_all(shown, results, arguments.sizes, arguments.seeds)
+    if arguments.part in ("all", "parts"):
+        measure_parts(shown, results, arguments.sizes)
     if arguments.part in ("all", "write"):
         names = [name for tables in shown.values() for name in tables]
         draw(results, names)
@@ -174,6 +209,8 @@ if __name__ == "__main__":
             "### Share of unseen accuracies inside 1 / 2 deviations",
             calibration(results, names),
         ]
+        title = f"Kendall tau, mean of {DRAWS} draws of the records after one pretraining."
+        parts += ["### The blend beside its parts", title, blend_and_parts(results, names)]
         variants = chosen_without(results, CHOOSING.values())
         if variants:
             counts = " and ".join(map(str, CHOOSING_SIZES))
