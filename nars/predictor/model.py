@@ -20,7 +20,7 @@ class AccuracyModel(nn.Module):
 
     `share` is the network's part of a blend. `residual` is the root mean square error of left-out records where there
     is no process (of the fitted records, and too small, where none is left out); `spread` is what the process's
-    deviations are multiplied with to hold what errors on records left out say (`scale`).
+    deviations are multiplied with to agree with its errors on records left out.
     """
 
     def __init__(self, targets: Targets, *, network: AccuracyNetwork | None, process: GaussianProcess | None):
@@ -81,8 +81,9 @@ class AccuracyModel(nn.Module):
         return self.share * network + (1 - self.share) * process
 
     def scale(self, y: Tensor, network: Tensor | None, process: Tensor, variance: Tensor) -> None:
-        """Set `spread` from the same and from what the process said of records that nothing in it was tuned on: means
-        and variances (n,), see `GaussianProcess.leave_out_and_tune`."""
+        """Set `spread` from the fitted targets y (n,) and what was said of records left out: by the network's members (n,),
+        and by the process, tuned without them, means and variances (n,), see `GaussianProcess.leave_out_and_tune`.
+        """
         predicted = process if network is None else self.share * network + (1 - self.share) * process
         self.spread = spread_of((y - predicted) / variance.sqrt())
 

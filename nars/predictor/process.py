@@ -107,9 +107,9 @@ class GaussianProcess(nn.Module):
     def leave_out_and_tune(
         self, *, slopes: Tensor | None = None, steps: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """The same, each record with hyperparameters that were tuned without it, and without the rest of its fold.
+        """The same (n,), each record with hyperparameters that were tuned without it, and without the rest of its fold.
 
-        What all records tuned flatters itself: with a length per column it may know 48 of them by heart (ours).
+        What all records have tuned flatters itself: with a length for each column it may know 48 of them by heart (ours).
         """
         means, variances = torch.empty_like(self.targets), torch.empty_like(self.targets)
         order = torch.randperm(len(self.points), generator=generator)
