@@ -81,8 +81,8 @@ class AccuracyModel(nn.Module):
         return self.share * network + (1 - self.share) * process
 
     def scale(self, y: Tensor, network: Tensor | None, process: Tensor, variance: Tensor) -> None:
-        """Set `spread` from the fitted targets y (n,) and what was said of records left out: by the network's members (n,),
-        and by the process, tuned without them, means and variances (n,), see `GaussianProcess.leave_out_and_tune`.
+        """Set `spread` from the fitted targets y (n,) and what was said of records left out: by the network's members
+        (n,), and by the process, tuned without them, means and variances (n,): `GaussianProcess.leave_out_and_tune`.
         """
         predicted = process if network is None else self.share * network + (1 - self.share) * process
         self.spread = spread_of((y - predicted) / variance.sqrt())

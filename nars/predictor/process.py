@@ -109,7 +109,8 @@ class GaussianProcess(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The same (n,), each record with hyperparameters that were tuned without it, and without the rest of its fold.
 
-        What all records have tuned flatters itself: with a length for each column it may know 48 of them by heart (ours).
+        What all records have tuned flatters itself: with a length for each column it may know 48 of them by heart
+        (ours).
         """
         means, variances = torch.empty_like(self.targets), torch.empty_like(self.targets)
         order = torch.randperm(len(self.points), generator=generator)
