@@ -143,6 +143,10 @@ ERRORS = {  # words of the command, and how the line begins
     "no card": ("weights={bare}", "weights={bare} has no card.yaml beside it: say whose they are: candidate=..."),
     "other images": ("data=folder data.root={images}", "data: class a (2 such) is none of the 10"),
     "heads": ("format=onnx_heads", "format=onnx_heads: weights={weights} are of a classifier, and detectors alone"),
+    "images with boxes": (
+        "detection_data=coco detection_data.root=/photos",
+        "detection_data=coco: weights={weights} are of a classifier; give images by class: data=...",
+    ),
     "a push to nowhere": ("format=hub push=true", "push=true uploads format=hub to a repository: give"),
     "a push of no hub": ("push=true repo=me/x", "push=true uploads format=hub to a repository: give"),
     "nobody logged in": ("format=hub push=true repo=me/x", "push=true: nobody is logged in"),

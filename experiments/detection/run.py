@@ -155,9 +155,10 @@ def _key(settings: DetectSettings) -> str:
     return training_key(Candidate(architecture=architecture, recipe={}), identity, settings.seed)
 
 
-def exported_table(name: str, runs: Path) -> str | None:
+def exported_table(name: str, runs: Path, *, train: bool) -> str | None:
     """What the ONNX files of the default training with a detector are worth, and how far PyTorch's own float32 is off;
-    None if the training is not known."""
+    None if the training is not known and nothing may be trained."""
+    curves(name, [f"detector={name}"], runs, train=train)
     weights = _weights(settings_of(f"detector={name}"), runs)
     if weights is None:
         return None
@@ -224,7 +225,7 @@ def main() -> None:
     rows += photo_rows(given, how) if given.voc else []
     parts = [f"On one thread of {processor()}, PyTorch {torch.__version__.partition('+')[0]}.", speed_table(given.runs)]
     parts += [markdown_table(HEADER, [row for row in rows if row]), EXPORTED]
-    parts += [table for name in ("faster_rcnn", "fcos") if (table := exported_table(name, given.runs))]
+    parts += [table for name in ("faster_rcnn", "fcos") if (table := exported_table(name, **how))]
     write_found(__file__, "\n\n".join(parts))
 
 

@@ -201,18 +201,19 @@ def _standard_then(policy: v2.Transform, pixels: torch.Tensor, seed: int, *, ima
 
 def accuracies_table(runs: Path, train: Path, val: Path, seeds: int) -> str:
     """The same trainings with torchvision's policies and with ours, which do the same to the same images."""
-    rows, given = (
-        [],
-        [f"data.val_root={val}", "protocol.epochs=4", "protocol.lr_decay=0.6", "protocol.steps_per_epoch=120"],
-    )
+    rows = []
+    protocol = ("protocol.epochs=4", "protocol.lr_decay=0.6", "protocol.steps_per_epoch=120")
+
+    def accuracy(folder: str, policy: str, seed: int) -> float:
+        given = (f"data.val_root={val}", *protocol, f"protocol.augmentation={policy}")
+        return Study(runs / folder).train(architecture(), train, *given, seed=seed)[0][-1]
+
     for name in DRAWS:
-        chosen, theirs, ours = f"protocol.augmentation={name}", [], []
+        theirs, ours = [], []
         for seed in range(seeds):
             with policies_of_torchvision():
-                theirs.append(
-                    Study(runs / "torchvision").train(architecture(), train, *given, chosen, seed=seed)[0][-1]
-                )
-            ours.append(Study(runs / "ours").train(architecture(), train, *given, chosen, seed=seed)[0][-1])
+                theirs.append(accuracy("torchvision", name, seed))
+            ours.append(accuracy("ours", name, seed))
         differences = [b - a for a, b in zip(theirs, ours, strict=True)]
         rows.append([name, *(f"{mean(x):.4f} ± {stdev(x):.4f}" for x in (theirs, ours, differences))])
     return markdown_table(["policy", "torchvision's", "ours", "difference by seed"], rows)

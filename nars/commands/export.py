@@ -70,6 +70,11 @@ def _check(settings: ExportSettings) -> None:
             f"format=onnx_heads: weights={settings.weights} are of a classifier, and detectors alone have such heads; "
             "take onnx, onnx_int8, torch_export or hub"
         )
+    if settings.detection_data.name != "scattered_digits":
+        raise UserError(
+            f"detection_data={settings.detection_data.name}: weights={settings.weights} are of a classifier; give "
+            "images by class: data=..."
+        )
     if settings.push and (settings.repo is None or "hub" not in settings.format):
         raise UserError("push=true uploads format=hub to a repository: give format=hub and repo=USER/NAME")
     if any(kind.startswith("onnx") for kind in settings.format):

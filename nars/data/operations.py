@@ -3,7 +3,7 @@ Pillow, in less time.
 
 An operation that changes each value by itself is a table of 256 values; tables that follow each other are looked up as
 one. Rotations and shears take pixels from places that are computed once, bilinear as Pillow does; they are one grey
-level off it in one of a hundred values or fewer. All else is Pillow's to the last bit.
+level off it in about one of a hundred values of a photo. All else is Pillow's to the last bit.
 """
 
 import math

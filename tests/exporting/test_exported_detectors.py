@@ -1,5 +1,7 @@
 """Exported detectors find what they find in PyTorch, whatever the size of the image."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -98,7 +100,7 @@ def test_a_whole_detector_finds_the_same_in_images_of_any_size(kind, tmp_path):
         assert scores <= 1e-4
     [nothing] = opened([torch.zeros(3, 64, 64, dtype=torch.uint8)])
     assert nothing["boxes"].shape == (len(nothing["scores"]), 4)
-    assert b"site-packages" not in file.read_bytes()  # nothing of the machine that it was made on
+    assert not re.search(rb"/\w+\.py", file.read_bytes())  # nothing of the machine that it was made on
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Exported files compute what PyTorch computes, whoever reads them."""
 
+import re
+
 import pytest
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN as MEAN
@@ -83,7 +85,7 @@ def test_onnx_computes_the_same_for_the_batches_that_it_takes(
     shuffled = sum(isinstance(module, ShuffledPointwise) for module in network.modules())
     assert operators.count("BatchNormalization") == shuffled
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
-    assert b"site-packages" not in file.read_bytes()  # nothing of the machine that it was made on
+    assert not re.search(rb"/\w+\.py", file.read_bytes())  # nothing of the machine that it was made on
 
 
 @pytest.mark.slow
