@@ -113,9 +113,11 @@ def test_evaluating_gives_what_the_card_says(trained):
 
 def test_predictions_are_a_contact_sheet_and_results_in_the_photos_own_pixels(trained, tmp_path):
     folder, _ = trained
-    weights, photos = folder / "weights.safetensors", tmp_path / "photos"
-    (photos / "of today").mkdir(parents=True)
-    for name, size in (("a.png", (200, 100)), ("of today/b.jpg", (64, 64)), (".hidden.png", (9, 9))):
+    weights, photos = folder / "weights.safetensors", tmp_path / ".own/photos"  # what is above them may be hidden
+    for name in ("of today", "@eaDir"):
+        (photos / name).mkdir(parents=True)
+    sizes = {"a.png": (200, 100), "of today/b.jpg": (64, 64), ".hidden.png": (9, 9), "@eaDir/a.png": (9, 9)}
+    for name, size in sizes.items():
         Image.new("RGB", size, "gray").save(photos / name)
     (photos / "notes.txt").write_text("none")
     given = (f"runs_dir={tmp_path / 'runs'}", f"weights={weights}", f"images={photos}", "score=0.01")

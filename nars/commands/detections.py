@@ -14,6 +14,7 @@ from nars.data.detection.contract import DetectionSet
 from nars.data.loaders import Loader, OrderedSampler
 from nars.data.names import beside
 from nars.data.reading import EXTENSIONS, load_image
+from nars.data.walk import is_passed_over
 from nars.errors import UserError
 from nars.exporting.detectors import open_detector
 from nars.files import write_whole
@@ -146,7 +147,7 @@ def _photos(given: str | None) -> list[Path]:
     if not path.is_dir():
         raise UserError(f"images={given}: no such folder or file")
     inside = (found for found in path.rglob("*") if found.suffix.lower() in EXTENSIONS and found.is_file())
-    photos = sorted(found for found in inside if not any(part.startswith(".") for part in found.parts))
+    photos = sorted(found for found in inside if not any(map(is_passed_over, found.relative_to(path).parts)))
     if not photos:
         raise UserError(f"images={given}: holds no images")
     return photos
