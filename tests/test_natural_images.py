@@ -25,7 +25,7 @@ class Planted:
     def predict(self, x: np.ndarray) -> np.ndarray:
         return x.sum(axis=1).astype(float)
 
-    def predict_with_std(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_with_std(self, x: np.ndarray, *, exploring: bool = False) -> tuple[np.ndarray, np.ndarray]:
         return self.predict(x), np.full(len(x), 0.1)
 
     def draws(self, x: np.ndarray, n: int, *, seed: int) -> np.ndarray:

@@ -32,9 +32,9 @@ class CachedFits:
         """See `Predictor.predict`."""
         return self.predictor.predict(x)
 
-    def predict_with_std(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_with_std(self, x: np.ndarray, *, exploring: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """See `Predictor.predict_with_std`."""
-        return self.predictor.predict_with_std(x)
+        return self.predictor.predict_with_std(x, exploring=exploring)
 
     def draws(self, x: np.ndarray, n: int, *, seed: int) -> np.ndarray:
         """See `Predictor.draws`."""

@@ -20,7 +20,9 @@ class AccuracyModel(nn.Module):
 
     `share` is the network's part of a blend. `residual` is the root mean square error of left-out records where there
     is no process (of the fitted records, and too small, where none is left out); `spread` is what the process's
-    deviations are multiplied with to agree with its errors on records left out.
+    deviations are multiplied with to agree with its errors on records left out, `reach` is the same for searches, and
+    mostly wider: with `spread` in its place they found no better answers, and mostly worse (ours,
+    `experiments/default_answers`).
     """
 
     def __init__(self, targets: Targets, *, network: AccuracyNetwork | None, process: GaussianProcess | None):
@@ -32,6 +34,7 @@ class AccuracyModel(nn.Module):
         self.register_buffer("share", torch.tensor(0.0 if network is None else 1.0, dtype=torch.float64))
         self.register_buffer("residual", torch.zeros((), dtype=torch.float64))
         self.register_buffer("spread", torch.ones((), dtype=torch.float64))
+        self.register_buffer("reach", torch.ones((), dtype=torch.float64))
 
     @property
     def has_process(self) -> bool:
@@ -46,11 +49,11 @@ class AccuracyModel(nn.Module):
             return self.process(wide)
         return self.share * self.network(x).mean(dim=0).double() + (1 - self.share) * self.process(wide)
 
-    def deviation(self, x: Tensor, wide: Tensor) -> Tensor:
-        """Standard deviations float64 (n,) of new measurements of those targets."""
+    def deviation(self, x: Tensor, wide: Tensor, *, exploring: bool = False) -> Tensor:
+        """Standard deviations float64 (n,) of new measurements of those targets; `exploring`: as wide as draws are."""
         if self.process is None:
             return (self.network(x).double().var(dim=0, unbiased=False) + self.residual.square()).sqrt()
-        return self.spread * self.process.variance(wide).sqrt()
+        return (self.reach if exploring else self.spread) * self.process.variance(wide).sqrt()
 
     def draws(self, x: Tensor, wide: Tensor, n: int, *, generator: torch.Generator) -> Tensor:
         """n joint samples float64 (n, rows) of what new measurements would be, were there no noise.
@@ -62,23 +65,26 @@ class AccuracyModel(nn.Module):
             return members[torch.randint(len(members), (n,), generator=generator)]
         samples = self.process.draws(wide, n, generator=generator)
         centre = self.process(wide)
-        return self.mean(x, wide) + self.spread * (samples - centre)
+        return self.mean(x, wide) + self.reach * (samples - centre)
 
     def calibrate(self, y: Tensor, network: Tensor | None) -> Tensor:
-        """Set `share` and `residual` from the fitted targets y (n,) and what the network's members said of records that
-        they had left out (n,); what the model would have said of each (n,).
+        """Set `share`, `residual` and `reach` from the fitted targets y (n,) and what the network's members said of
+        records that they had left out (n,); what the model would have said of each (n,).
         """
         if self.process is None:
             self.residual = (y - network).square().mean().sqrt()
             return network
-        process, _ = self.process.leave_one_out()
-        if network is None:
-            return process
-        # Left-out errors flatter the process: its lengths, one per column, were tuned on the same records. Half a
-        # record less per column, down to half of them, makes up for it (ours).
+        process, variance = self.process.leave_one_out()
+        # Left-out errors flatter the process: its lengths, one per column, were tuned on the same records. One record
+        # less per column, down to half of them, makes up for it in its reach, half of that in its share (ours).
         tuned = min(1.0, self.process.points.shape[1] / len(y))
-        self.share = settled(blend_share(y, network, process, prior=PRIOR_RECORDS, flattery=tuned / 2))
-        return self.share * network + (1 - self.share) * process
+        predicted = process
+        if network is not None:
+            self.share = settled(blend_share(y, network, process, prior=PRIOR_RECORDS, flattery=tuned / 2))
+            predicted = self.share * network + (1 - self.share) * process
+        squares = ((y - predicted).square() / variance).sum()
+        self.reach = ((squares + PRIOR_OF_KINDS) / (len(y) + PRIOR_OF_KINDS) * (1 + tuned)).sqrt()
+        return predicted
 
     def scale(self, y: Tensor, network: Tensor | None, process: Tensor, variance: Tensor) -> None:
         """Set `spread` from the fitted targets y (n,) and what was said of records left out: by the network's members
@@ -118,9 +124,9 @@ class BothKinds(nn.Module):
             return standardised
         return self.share * standardised + (1 - self.share) * self.normal_scores.mean(x, wide)
 
-    def deviation(self, x: Tensor, wide: Tensor) -> Tensor:
+    def deviation(self, x: Tensor, wide: Tensor, *, exploring: bool = False) -> Tensor:
         """See `AccuracyModel.deviation`."""
-        return self.normal_scores.deviation(x, wide)
+        return self.normal_scores.deviation(x, wide, exploring=exploring)
 
     def draws(self, x: Tensor, wide: Tensor, n: int, *, generator: torch.Generator) -> Tensor:
         """See `AccuracyModel.draws`."""
@@ -137,6 +143,12 @@ class BothKinds(nn.Module):
     def _as_normal_scores(self, standardised: Tensor) -> Tensor:
         accuracies = self.standardised.targets.to_accuracies(standardised.numpy())
         return torch.as_tensor(self.normal_scores.targets.of_accuracies(accuracies))
+
+
+def with_reach(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a model; in files of before draws had a `reach` of their own it is their `spread`."""
+    own = [name for name in state if name.endswith("spread") and not name.endswith("process.spread")]
+    return {name.removesuffix("spread") + "reach": state[name] for name in own} | state
 
 
 def blend_share(y: Tensor, first: Tensor, second: Tensor, *, prior: float, flattery: float = 0.0) -> Tensor:

@@ -10,7 +10,7 @@ from scipy.stats import kendalltau
 from nars.errors import UserError
 from nars.predictor.encoding import Thermometer, scaled_choices, seen_choices
 from nars.predictor.fitting import fitted_model
-from nars.predictor.model import AccuracyModel, BothKinds
+from nars.predictor.model import AccuracyModel, BothKinds, with_reach
 from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder, ProxyNetwork, proxy_loss, with_members
 from nars.predictor.phases import Batches, minimise, one_thread
 from nars.predictor.process import GaussianProcess
@@ -127,14 +127,15 @@ class Predictor:
         """Accuracies float64 (n,) of encoded points (n, f). UserError before `fit`."""
         return self._in_chunks(x, lambda rows, wide: (self._model.mean(rows, wide),))[0]
 
-    def predict_with_std(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_with_std(self, x: np.ndarray, *, exploring: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Accuracies (n,) and the standard deviations (n,) of measuring them, both float64; UserError before `fit`.
 
         A deviation is half the distance between the accuracies one deviation of the target below and above.
+        `exploring`: as wide as those of `draws`, for a search.
         """
 
         def ends(rows: torch.Tensor, wide: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            mean, std = self._model.mean(rows, wide), self._model.deviation(rows, wide)
+            mean, std = self._model.mean(rows, wide), self._model.deviation(rows, wide, exploring=exploring)
             return mean, mean - std, mean + std
 
         mean, low, high = self._in_chunks(x, ends)
@@ -202,7 +203,7 @@ class Predictor:
             predictor._steps = Thermometer(metadata["steps"])
         predictor.check = metadata.get("check")  # files of version 0.1 have none
         for part, build in (("proxy", predictor._empty_proxy_network), ("model", predictor._empty_model)):
-            state = part_of(tensors, part)
+            state = with_reach(part_of(tensors, part))
             if state:
                 try:
                     network = build(state)

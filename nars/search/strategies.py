@@ -35,7 +35,7 @@ class Scorer(Protocol):
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> None: ...
     def predict(self, x: np.ndarray) -> np.ndarray: ...
-    def predict_with_std(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict_with_std(self, x: np.ndarray, *, exploring: bool = False) -> tuple[np.ndarray, np.ndarray]: ...
     def draws(self, x: np.ndarray, n: int, *, seed: int) -> np.ndarray: ...
 
 
@@ -72,7 +72,7 @@ class Nars:
 
     def _improving(self, n: int, bins: np.ndarray, free: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Rows of the pool (<= n,) that promise to improve the known front (m,), among the best of each bin."""
-        mean, std = self.predictor.predict_with_std(self._features)
+        mean, std = self.predictor.predict_with_std(self._features, exploring=True)
         promising = best_of_each(mean + OPTIMISM * std, bins, max(1, SHORTLIST // len(known)), ~free)
         rows = np.union1d(promising, best_per_bin(mean, bins, n, ~free))
         draws = self.predictor.draws(self._features[rows], SAMPLES, seed=self.seed + int(np.count_nonzero(~free)))

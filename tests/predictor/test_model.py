@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from nars.predictor.model import AccuracyModel, BothKinds, blend_share, folds, left_out, settled, spread_of
+from nars.predictor.model import AccuracyModel, BothKinds, blend_share, folds, left_out, settled, spread_of, with_reach
 from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder
 from nars.predictor.process import GaussianProcess
 from nars.predictor.targets import Targets
@@ -107,11 +107,31 @@ def test_a_blend_is_shared_by_errors_on_records_left_out(parts):
     blend.scale(y, by_network, alone + 1, variance)
     spread = spread_of((y - predicted - (1 - share)) / variance.sqrt())
     torch.testing.assert_close(blend.spread, spread)
+    squares = float(((y - predicted).square() / variance).sum())
+    assert blend.reach == pytest.approx(((squares + 10) / (40 + 10) * (1 + 5 / 40)) ** 0.5, rel=1e-9)
     mean = share * network(x).double().mean(dim=0) + (1 - share) * process(x)
     torch.testing.assert_close(blend.mean(x, x), mean)
     draws = blend.draws(x, x, 3, generator=torch.Generator().manual_seed(2))
     of_process = process.draws(x, 3, generator=torch.Generator().manual_seed(2))
-    torch.testing.assert_close(draws, mean + spread * (of_process - process(x)))
+    torch.testing.assert_close(blend.deviation(x, x), spread * process.variance(x).sqrt())
+    torch.testing.assert_close(blend.deviation(x, x, exploring=True), blend.reach * process.variance(x).sqrt())
+    torch.testing.assert_close(draws, mean + blend.reach * (of_process - process(x)))
+
+
+def test_files_of_before_draws_had_a_reach_of_their_own_are_read(parts):
+    *_, network, process = parts
+    blend = model(network, process)
+    blend.spread.fill_(1.25)
+    old = {name: tensor for name, tensor in blend.state_dict().items() if name != "reach"}
+    again = model(network, process)
+    again.load_state_dict(with_reach(old))
+    assert again.reach == again.spread == 1.25
+    both = BothKinds(model(None, process), blend)
+    whole = {name: tensor for name, tensor in both.state_dict().items() if not name.endswith("reach")}
+    both.load_state_dict(with_reach(whole))
+    assert (both.standardised.reach, both.normal_scores.reach) == (1, 1.25)
+    blend.reach.fill_(2)
+    assert with_reach(blend.state_dict())["reach"] == 2  # a file that has one keeps it
 
 
 def test_deviations_are_scaled_to_hold_three_quarters_of_the_errors():
