@@ -147,6 +147,7 @@ def interrupt(page: Path) -> None:
 
 def stopped_search(folder: Path) -> Path:
     """The report of a search that Ctrl-C stopped; where that came too late, on a busy machine, of another one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what runs in the background without it
     for attempt in range(3):
         page = folder / str(attempt) / "smoke" / "report.html"
         stopper = threading.Thread(target=interrupt, args=(page,))

@@ -100,7 +100,7 @@ devices=2                                     | did you mean trainer.devices?
 EXPORT = """
                                               | weights: must be given on the command line: weights=...
 weights=x  format=onnx,hub                    | several values; add -m | 'format=[onnx,hub]' for all of them together
-weights=x  format=tflite                      | 'onnx', 'onnx_int8', 'torch_export' or 'hub', given 'tflite'
+weights=x  format=tflite                      | 'torch_export', 'hub' or 'onnx_heads', given 'tflite'
 weights=x  format=[onnx,  hub]                | write 'format=[onnx,hub]' in quotes
 weights=x  format=[]                          | format: Value should have at least 1 item
 weights=x  batch=any                          | batch
