@@ -250,14 +250,15 @@ def test_documented_commands_run(places, kept_workers):
         for script, overrides in jobs(command):
             overrides = [override for override in overrides if not override.startswith(SIZES)]
             given = {override.partition("=")[0] for override in overrides}
+            exports_detector = script == "export.py" and "weights=runs/detected/" in " ".join(overrides)
             overrides = [placed(override, places | made) for override in overrides]
-            tiny = dict(TINY[script])
+            tiny = dict(TINY[script]) | ({"format": "onnx"} if exports_detector else {})
             if any(override.startswith("start.weights=") for override in overrides):
                 tiny.pop("candidate", None)  # it is that of the weights
             if any(override.startswith("method=fbnet") for override in overrides):
                 tiny |= {"method.epochs": "1", "method.theta.after": "0", "method.samples": "1"}
                 tiny |= {} if "data=folder" in overrides else {"data.val_fraction": "0.9"}
-            if script == "detect.py" and not any(override.startswith("detection_data=") for override in overrides):
+            if (script == "detect.py" or exports_detector) and "detection_data=" not in " ".join(overrides):
                 tiny |= {"detection_data.train_images": "8", "detection_data.val_images": "4"}
             if "experiment=imagenet200" in overrides:
                 tiny |= {"data.num_classes": "3", "data.val_images": "6", "executor": "local", "trainer": "default"}
