@@ -91,6 +91,7 @@ def test_a_space_of_one_network_is_that_network_with_the_recipes_of_a_space(tmp_
     architecture = nars.architecture_of(nars.load_candidate("fbnetv3_a").architecture)
     assert released == [nars.costs_of(architecture, nars.Pricing(num_classes=1000))["params"]]
     assert space.recipe.specification == nars.load_space("tiny", "tiny").recipe.specification
+    assert space.recipe.specification != nars.load_space("tiny", "fbnetv3").recipe.specification
 
 
 @pytest.mark.parametrize(

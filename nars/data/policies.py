@@ -1,7 +1,7 @@
 """Policies of augmentation: which operations an image gets, and how strong, drawn by its seed.
 
-Policies, magnitudes and the order of the draws are torchvision's: `Policy.draw` says what its transform would do after
-`torch.manual_seed(seed)`.
+Policies, magnitudes and the order of the draws are torchvision's: what is drawn here by a seed is what its transform
+would do after `torch.manual_seed(seed)`.
 """
 
 from functools import cache
