@@ -205,6 +205,9 @@ def main() -> None:
     parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true")
     arguments = parser.parse_args()
     use_one_thread()
+    most = open_data(DATA).train_size // arguments.batch_size - WARM_UP
+    if arguments.steps > most:
+        parser.error(f"the digits are enough for --steps {most} of --batch-size {arguments.batch_size}; lower one")
     write_found(__file__, speed_table(arguments) + "\n\n" + start_table(arguments))
 
 
