@@ -28,7 +28,7 @@ class BaseModule(pl.LightningModule):
     """
 
     metric = "accuracy"
-    one_shape = True  # of all batches, for which cuDNN then looks for its fastest algorithms
+    one_shape = True  # of all batches, for which cuDNN then looks for its fastest algorithms if the training is long
 
     def __init__(
         self,

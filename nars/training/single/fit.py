@@ -32,6 +32,10 @@ from nars.training.single.epoch_log import EpochLog, StepLog
 from nars.training.single.loggers import log_record
 from nars.training.single.processes import OurProcesses, Part, StopsAtOnce, first_of, the_others
 
+# From so many steps on cuDNN looks for its fastest algorithms (ours). Looking, anew for every shape of every layer,
+# took as long as some 600 steps on an NVIDIA H200, and made none visibly faster (`experiments/fbnetv3_records`).
+LONG_TRAINING = 10_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
@@ -182,7 +186,7 @@ def open_trainer(module: BaseModule, job: Job, part: Part, callbacks: list, logg
             strategy=DDPStrategy(broadcast_buffers=False) if settings.devices > 1 else "auto",
             use_distributed_sampler=False,  # the loaders know their part
             precision=settings.precision,
-            benchmark=module.one_shape,
+            benchmark=module.one_shape and job.epochs * module.steps_per_epoch >= LONG_TRAINING,
             logger=loggers or False,
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO(), OurProcesses(part)],

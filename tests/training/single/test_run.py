@@ -16,6 +16,7 @@ from nars.records import Origin, Record
 from nars.settings import DigitsSettings, FolderSettings, ProtocolSettings, Recipe, Settings, TrainerSettings
 from nars.spaces.architecture import Architecture
 from nars.training.job import origin_of, training_identity
+from nars.training.single import fit
 from nars.training.single.fit import open_trainer
 from nars.training.single.optimization import base_lr, lr_factor
 from nars.training.single.processes import Part
@@ -244,16 +245,23 @@ def test_what_is_trained_and_validated_in_bfloat16_is_so(make_job, tmp_path):
     assert dtypes == {True: {torch.bfloat16}, False: {torch.bfloat16}}
 
 
-def test_a_gpu_gets_pinned_batches_and_its_fastest_convolutions(make_job, tmp_path, monkeypatch):
+def test_a_gpu_gets_pinned_batches(make_job, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     data = open_data(DigitsSettings(name="digits"))
     for accelerator, pinned in (("auto", True), ("gpu", True), ("cpu", False)):
         job = make_job(tmp_path, trainer=TrainerSettings(accelerator=accelerator))
         assert [loader.pin_memory for loader in _loaders(job, data, 32, Part())] == [pinned, pinned]
-    monkeypatch.undo()
-    torch.backends.cudnn.benchmark = False
-    run_training(make_job(tmp_path))
-    assert torch.backends.cudnn.benchmark
+
+
+def test_cudnn_looks_for_its_fastest_convolutions_in_long_trainings_only(make_job, tmp_path, monkeypatch):
+    """Two epochs of three steps are as long as asked for; a worker trains several after each other."""
+    monkeypatch.setattr(fit, "LONG_TRAINING", 6)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    looked = []
+    for protocol in ({}, {"epochs": 1}, {"steps_per_epoch": 2}, {"epochs": 3, "steps_per_epoch": 2}):
+        run_training(make_job(tmp_path, protocol=protocol))
+        looked.append(torch.backends.cudnn.benchmark)
+    assert looked == [True, False, False, True]
 
 
 def test_several_processes_do_not_send_their_buffers_in_every_step(make_job, tmp_path):
