@@ -64,7 +64,7 @@ LIMITS = {
     "none": {},
 }
 ASKED_FOR = {"prepare_data": ("data.root=/images", "output=/prepared"), "export": ("weights=x",)}
-MUST_BE_GIVEN = {name: ["data.root=/images"] for name in ("folder", "imagenet200", "prepared")}
+MUST_BE_GIVEN = {name: ["data.root=/images"] for name in ("folder", "imagenet200", "prepared", "tiny_imagenet")}
 MUST_BE_GIVEN |= {name: ["detection_data.root=/images"] for name in ("coco", "voc", "yolo")}
 MUST_BE_GIVEN |= {"fixed": ["search_space.candidate=fbnetv3_b"]}
 MUST_BE_GIVEN |= {name: ["start.weights=x"] for name in ("finetune", "linear_probe", "inherit")}

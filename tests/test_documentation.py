@@ -73,6 +73,7 @@ TINY = {
         "protocol.image_scale": "0.75",
         "strategy.rounds": "1",
         "strategy.batch": "2",
+        "strategy.first_batch": "null",
         "strategy.pool_size": "100",
         "strategy.window.min_macs": "null",
         "predictor.pretrain.pool_size": "200",

@@ -1,4 +1,4 @@
-"""The ledger that is shipped answers as README says, and the study that it comes from goes on from it."""
+"""The ledgers that are shipped answer as README says, and the commands that they come from go on from them."""
 
 import gzip
 import io
@@ -12,11 +12,14 @@ from rich.console import Console
 
 from nars.commands.search import Search
 from nars.configuration import settings_from
+from nars.data import open_data
 from nars.records import Ledger, training_key
-from nars.settings import SearchSettings
+from nars.settings import DigitsSettings, SearchSettings
+from nars.training.job import training_identity
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = ROOT / "experiments" / "natural_images"
+STUDIES = ROOT / "experiments"
+TRAININGS = {"natural_images": 100, "fbnetv3_records": 20}  # at least
 QUICK = [
     "predictor.pretrain.pool_size=500",
     "predictor.pretrain.epochs=2",
@@ -29,26 +32,36 @@ QUICK = [
 ]
 
 
-@pytest.fixture(scope="module")
-def ledger() -> Ledger:
-    return Ledger(SHIPPED / "records.jsonl.gz")
+@pytest.fixture(params=TRAININGS)
+def study(request) -> str:
+    return request.param
 
 
-def objects(name: str) -> list[dict]:
-    return [json.loads(line) for line in gzip.decompress((SHIPPED / name).read_bytes()).splitlines()]
+@pytest.fixture
+def ledger(study) -> Ledger:
+    return Ledger(STUDIES / study / "records.jsonl.gz")
 
 
-def test_readme_shows_an_answer_from_it(ledger, tmp_path, monkeypatch):
-    """Within its limit, from all records, without images."""
-    lines = (ROOT / "README.md").read_text().splitlines()
-    words = shlex.split(next(line for line in lines if "records=experiments/natural_images" in line), comments=True)
-    monkeypatch.chdir(ROOT)
+def objects(file: Path) -> list[dict]:
+    return [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
+
+
+def settings_of(*overrides: str) -> SearchSettings:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("search", overrides=[*words[2:], f"runs_dir={tmp_path}", *QUICK])
-    settings = settings_from(config, SearchSettings)
-    found = Search(settings=settings, console=Console(file=io.StringIO())).run()
+        return settings_from(compose("search", overrides=list(overrides)), SearchSettings)
+
+
+def test_a_readme_shows_an_answer_from_it(study, ledger, tmp_path, monkeypatch):
+    """Within its limit, from all records, without images."""
+    lines = [line for file in (ROOT, STUDIES / study) for line in (file / "README.md").read_text().splitlines()]
+    command = next(line for line in lines if line.startswith(f"python search.py records=experiments/{study}"))
+    monkeypatch.chdir(ROOT)
+    settings = settings_of(*shlex.split(command, comments=True)[2:], f"runs_dir={tmp_path}", *QUICK)
+    output = io.StringIO()
+    found = Search(settings=settings, console=Console(file=output, width=1000)).run()
     assert found.costs["macs"] <= settings.constraint.max_macs
-    assert len(ledger) >= 100
+    assert f"Answered from {len(ledger)} records of " in output.getvalue()
+    assert len(ledger) >= TRAININGS[study]
 
 
 def test_every_record_is_under_its_key(ledger):
@@ -57,15 +70,37 @@ def test_every_record_is_under_its_key(ledger):
     assert len({record.origin.model_dump_json() for record in ledger}) == 1
 
 
-def test_every_search_is_made_of_shipped_records(ledger):
-    rounds = objects("rounds.jsonl.gz")
+def test_every_search_is_made_of_shipped_records():
+    ledger = Ledger(STUDIES / "natural_images" / "records.jsonl.gz")
+    rounds = objects(STUDIES / "natural_images" / "rounds.jsonl.gz")
     assert rounds
     for done in rounds:
         assert all(ledger.get(key) is not None for key in done["keys"]), done
 
 
-@pytest.mark.parametrize("name", sorted(file.name for file in SHIPPED.glob("*.jsonl.gz")))
-def test_no_line_holds_a_path(name):
+def test_the_preset_of_small_photos_trains_as_its_records_were():
+    """All that is part of a training's key but the images; candidates and rounds as they were."""
+    settings = settings_of("experiment=tiny_imagenet", "data.root=/images")
+    digits = open_data(DigitsSettings(name="digits"))
+    training = training_identity(digits, settings.protocol, settings.trainer)
+    window, strategy = settings.strategy.window, settings.strategy
+    ledger = Ledger(STUDIES / "fbnetv3_records" / "records.jsonl.gz")
+    for record in ledger:
+        assert training | {"data": record.training["data"]} == record.training
+        assert (record.epochs, record.seed) == (settings.protocol.epochs, settings.seed)
+        assert (record.origin.search_space, record.origin.recipe_space) == (
+            settings.search_space.name,
+            settings.recipe_space.name,
+        )
+        assert window.min_macs <= record.costs["macs"] <= window.max_macs
+    assert (strategy.first_batch, strategy.batch, strategy.rounds) == (10, 10, 3)
+    assert (settings.executor.workers, settings.trainer.accelerator, settings.trainer.loader_workers) == (10, "gpu", 0)
+
+
+@pytest.mark.parametrize(
+    "file", sorted(STUDIES.glob("*/*.jsonl.gz")), ids=lambda file: f"{file.parent.name}/{file.name}"
+)
+def test_no_line_holds_a_path(file):
     texts = []
 
     def collect(value):
@@ -77,6 +112,6 @@ def test_no_line_holds_a_path(name):
             case str():
                 texts.append(value)
 
-    collect(objects(name))
+    collect(objects(file))
     assert texts
     assert not [text for text in texts if "/" in text or "\\" in text]
