@@ -19,6 +19,7 @@ DEFAULT = ("constraint=flops_600m",)
 AT_RANDOM = ("strategy=random", "strategy.rounds=4", "confirm.pairs=0", "reference=none")
 PHOTOS = (  # a space whose trainings take a core some 20 seconds
     *("search_space=fbnetv3_micro", "recipe_space=fbnetv3_micro", "protocol.image_scale=1", "reference=none"),
+    "recipe_space.lr={low:20,high:30,unit:1e-3}",  # FBNetV3's own
     *("constraint=none", "constraint.max_macs=1.2e6", "strategy.window.max_macs=1.2e6"),
 )
 HEADER = (

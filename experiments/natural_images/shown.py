@@ -18,7 +18,7 @@ from nars.search.pareto import pareto_front
 from nars.study.ledgers import LEDGER
 
 FIGURE = Path(__file__).with_name("natural_images.png")
-LIMITS = (0.7e6, 0.9e6, 1.2e6, 1.5e6)  # of MACs
+LIMITS = (0.7e6, 1.0e6, 1.4e6, 2.0e6)  # of MACs
 
 
 @dataclass(frozen=True, kw_only=True)
