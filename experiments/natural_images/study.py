@@ -41,6 +41,7 @@ ALL = (
     "strategy.window.max_macs=3e6",
     "logger=none",
     f"strategy.batch={BATCH}",
+    "strategy.early_stop_candidates=100000",  # what is compared is the accuracy at the end
     "strategy.pool_size=5000",
     "predictor.pretrain.pool_size=5000",
 )
