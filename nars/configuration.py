@@ -50,6 +50,7 @@ BY_SCRIPT = {
 }
 
 OWN_IMAGES = ("folder", "prepared")
+PUBLISHED_CLASSES = 1000
 TRAIN = ("train", "training")
 
 OmegaConf.register_new_resolver("home", os.path.expanduser, replace=True)  # for Hydra's own folders; ours are settings
@@ -118,9 +119,14 @@ def candidate_of(weights: str | None, otherwise: str = "fbnetv3_b") -> str:
 
 
 def classes_counted(data: str, records: str | None) -> int | None:
-    """How many classes costs count unless told otherwise: None, those of the images, where they are one's own; else as
-    many as published networks have, with which answers are compared."""
-    return None if data in OWN_IMAGES and not records else 1000
+    """How many classes costs count unless told otherwise: None, those of the images, where they are one's own; those of
+    a ledger of such trainings; else as many as published networks have, with which answers are compared."""
+    if not records:
+        return None if data in OWN_IMAGES else PUBLISHED_CLASSES
+    from nars.study.ledgers import first_origin  # imports what takes a while
+
+    origin = first_origin(records)
+    return origin.classes if origin and origin.data.partition(" ")[0] in OWN_IMAGES else PUBLISHED_CLASSES
 
 
 def _valid_name(text: str) -> str:

@@ -35,7 +35,7 @@ ALLOWED = {
     "training/single": ONE_TRAINING | {"machine", "training", "training/weights"},
     "training/weights": ONE_TRAINING | {"training"},
     "latency": LOW | {"spaces", "costs", "networks", "candidates", "json_lines", "machine", "shell"},
-    "study": LOW | {"latency", "machine", "costs", "data", "leases", "records", "search", "shell"},
+    "study": LOW | {"latency", "machine", "costs", "data", "json_lines", "leases", "records", "search", "shell"},
     "reporting": FACTS | {"streams", "wandb_run", "reporting/facts", "reporting/page", "reporting/screen"},
     "reporting/facts": FACTS,
     "reporting/page": FACTS | {"reporting/facts"},
@@ -43,7 +43,7 @@ ALLOWED = {
     "reporting/tracking": FACTS | {"wandb_run"},
     "overrides": LOW | {"shell"},
     "advice": LOW,
-    "configuration": LOW | {"advice", "candidates", "costs/table", "overrides", "streams"},
+    "configuration": LOW | {"advice", "candidates", "costs/table", "overrides", "streams", "study"},
     "sweep": LOW | {"configuration", "console", "shell", "streams", "study", "reporting/screen"},
 }
 ALLOWED["supernet"] = LOW | {"spaces", "costs", "networks", "data"}

@@ -21,6 +21,7 @@ from nars.settings import SearchSettings, TrainSettings
 
 CONF = Path(__file__).parents[1] / "conf"
 SCRIPTS = {"search": SearchSettings, "train": TrainSettings}
+OWN = '{"origin": {"data": "folder birds", "classes": 37}}'
 TINY = ("search_space=tiny", "recipe_space=tiny", "constraint=none")
 
 
@@ -101,6 +102,26 @@ def test_classes_are_counted_from_the_images(photos):
     assert (digits.constraint.num_classes, Problem.of(digits).num_classes) == (1000, 1000)
     prepared = settings_of("experiment=imagenet200", "data=prepared", "data.root=/x")
     assert prepared.constraint.num_classes == 1000
+
+
+@pytest.mark.parametrize(
+    ("lines", "classes"),
+    [
+        ((OWN,), 37),
+        (('{"schema": 1, "origin"', '{"schema": 1, "origin": null}', OWN), 37),  # torn; of an older version
+        (('{"origin": {"data": "prepared birds", "classes": 12}}', OWN), 12),
+        (('{"origin": {"data": "digits", "classes": 10}}', OWN), 1000),
+        (('{"origin": {"classes": 0}}',), 1000),
+        ((), 1000),
+    ],
+)
+def test_classes_are_counted_as_the_trainings_of_a_ledger_had_them(lines, classes, tmp_path):
+    (tmp_path / "records.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    given = f"records={tmp_path}"
+    assert settings_of(*TINY, given).constraint.num_classes == classes
+    assert settings_of(*TINY, given, "constraint.num_classes=5").constraint.num_classes == 5
+    (tmp_path / "records.jsonl").unlink()  # is said when it is used
+    assert settings_of(*TINY, given).constraint.num_classes == 1000
 
 
 def test_a_space_may_bring_its_window():

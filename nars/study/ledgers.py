@@ -1,11 +1,15 @@
 """Ledgers that answer alone: which file is meant, and which kinds of trainings it holds."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from nars.errors import UserError
 from nars.files import content_key
+from nars.json_lines import NewLines, parse_object
 from nars.records import Origin, Record
 
 LEDGER = "records.jsonl"  # of a study
@@ -59,6 +63,16 @@ def ledger_file(path: str) -> Path:
             return file
     what = f"the folder holds no {LEDGER}" if given.is_dir() else "no such file"
     raise UserError(f"records={path}: {what}; give a study's folder, such as runs/digits, or its {LEDGER} (or .gz)")
+
+
+def first_origin(path: str) -> Origin | None:
+    """Where the first training of the ledger that `records=path` means comes from; None if no record tells. A ledger
+    that cannot be read has none: that is said when it is used."""
+    with suppress(UserError, OSError, ValidationError):
+        lines = (parse_object(line.text) or {} for line in NewLines(ledger_file(path)).read())
+        origins = (line["origin"] for line in lines if line.get("origin") is not None)
+        return next((Origin.model_validate(origin) for origin in origins), None)
+    return None
 
 
 def kinds_of(records: Iterable[Record]) -> list[Kind]:
