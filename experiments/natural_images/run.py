@@ -3,6 +3,7 @@
 import argparse
 import gzip
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 from experiments.natural_images.study import BATCH, ROUNDS, Study, rounds_of, run_name
@@ -64,7 +65,7 @@ def noise(study: Study, arguments: argparse.Namespace) -> None:
 
 def final(study: Study, arguments: argparse.Namespace) -> None:
     """The best pair of every search, trained longer and validated on images that no search has seen."""
-    best = [record for _, record in best_of_searches(study.folder, arguments)]
+    best = [record for _, _, record in best_of_searches(study.folder, arguments)]
     protocol = study.settings(seed=0).protocol
     stretched = protocol.lr_decay ** ((protocol.epochs - 1) / max(1, arguments.final_epochs - 1))  # to the same end
     changes = (
@@ -90,13 +91,13 @@ def records_of_run(folder: Path, run: str, seed: int) -> list[Record]:
     return [ledger.get(key) for line in lines for key in line["keys"]]
 
 
-def best_of_searches(folder: Path, arguments: argparse.Namespace) -> list[tuple[str, Record]]:
-    """By way, the best of the first search that is as long as `final_after`."""
+def best_of_searches(folder: Path, arguments: argparse.Namespace) -> list[tuple[str, int, Record]]:
+    """By way and seed, the best of every search that is as long as `final_after`."""
     found = []
-    for way in arguments.methods:
-        records = records_of_run(folder, run_name(way, arguments.final_after), 0)[: arguments.final_after]
+    for way, seed in product(arguments.methods, range(arguments.seeds)):
+        records = records_of_run(folder, run_name(way, arguments.final_after), seed)[: arguments.final_after]
         if len(records) == arguments.final_after:
-            found.append((way, max(records, key=lambda record: record.accuracies[-1])))
+            found.append((way, seed, max(records, key=lambda record: record.accuracies[-1])))
     return found
 
 
@@ -111,7 +112,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="searches of each way and length")
     parser.add_argument("--noise-candidates", type=int, default=6)
     parser.add_argument("--noise-seeds", type=int, default=8)
-    parser.add_argument("--final-after", type=int, default=48, help="trainings of the searches whose best is trained")
+    parser.add_argument("--final-after", type=int, default=24, help="trainings of the searches whose best is trained")
     parser.add_argument("--final-epochs", type=int, default=8)
     parser.add_argument("--final-steps", type=int, default=128)
     parser.add_argument("--final-seeds", type=int, default=len(FINAL_SEEDS))

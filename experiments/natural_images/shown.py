@@ -79,8 +79,8 @@ def write(folder: Path, arguments: Namespace) -> None:
         limits_table(longest),
         "### Kendall tau of what was predicted of a batch before it was trained, mean of the searches",
         tau_table(longest),
-        "### The best pair of each way, trained longer and validated on other images",
-        final_table(folder, arguments),
+        "### The best pair of every search, trained longer and validated on other images",
+        *final_tables(folder, arguments),
     ]
     write_found(str(Path(__file__).with_name("run.py")), "\n\n".join(part for part in parts if part))
 
@@ -160,19 +160,29 @@ def tau_table(courses: Sequence[Course]) -> str:
     return markdown_table(["", *(f"round {i + 1}" for i in range(1, rounds))], rows)
 
 
-def final_table(folder: Path, arguments: Namespace) -> str:
-    """The best pair of each way with what it reached in its search and at the end."""
+def final_tables(folder: Path, arguments: Namespace) -> list[str]:
+    """What the best pair of every search reached at the end: a row per way, and one per search."""
     ledger = list(Ledger(folder / FINAL)) if (folder / FINAL).exists() else []
-    rows = []
-    for way, record in best_of_searches(folder, arguments):
+    ends, rows = {}, []
+    for way, seed, record in best_of_searches(folder, arguments):
         reached = [accuracy_of(final) for final in ledger if final.candidate.name == record.candidate.name]
         if not reached:
             continue
+        ends.setdefault(way, []).append(float(np.mean(reached)))
         spread = f" ± {np.std(reached, ddof=1):.3f}" if len(reached) > 1 else ""
-        found = f"{np.mean(reached):.3f}{spread} ({len(reached)})"
         costs = [cell(record.costs, name) for name in ("macs", "params")]
-        rows.append([way, f"{accuracy_of(record):.3f}", found, *costs, recipe_line(record.recipe)])
-    return markdown_table(["", "in the search", "at the end (seeds)", "MACs", "params", "recipe"], rows) if rows else ""
+        words = [f"{accuracy_of(record):.3f}", f"{np.mean(reached):.3f}{spread} ({len(reached)})", *costs]
+        rows.append([way, str(seed), *words, recipe_line(record.recipe)])
+    ways = [
+        [way, f"{np.mean(means):.3f}", f"{min(means):.3f} to {max(means):.3f}", str(len(means))]
+        for way, means in ends.items()
+    ]
+    header = ["", "search", "in the search", "at the end (seeds)", "MACs", "params", "recipe"]
+    return (
+        [markdown_table(["", "mean", "least to greatest", "searches"], ways), markdown_table(header, rows)]
+        if rows
+        else []
+    )
 
 
 def draw(courses: Sequence[Course]) -> None:
