@@ -65,8 +65,8 @@ def write(folder: Path, arguments: Namespace) -> None:
     ledger = list(Ledger(folder / LEDGER))
     lengths = {n: courses_of(folder, arguments, n) for n in arguments.trainings}
     lengths = {n: courses for n, courses in lengths.items() if len({c.way for c in courses}) > 1}
-    longest = lengths[max(lengths)]
-    draw(longest)
+    shown = max(lengths, key=lambda n: (len(lengths[n]), n))  # what most searches are known of
+    draw(lengths[shown])
     seconds = [record.seconds for record in ledger]
     parts = [
         f"{len(ledger)} trainings of {np.median(seconds):.0f} s (median, beside other work).",
@@ -75,10 +75,10 @@ def write(folder: Path, arguments: Namespace) -> None:
         "### Best accuracy, median of the searches (least to greatest)",
         best_table(lengths),
         f"![Best accuracy against trainings, fronts, predicted against measured]({FIGURE.name})",
-        f"### Best accuracy within so many MACs, after {max(lengths)} trainings",
-        limits_table(longest),
+        f"### Best accuracy within so many MACs, after {shown} trainings",
+        limits_table(lengths[shown]),
         "### Kendall tau of what was predicted of a batch before it was trained, mean of the searches",
-        tau_table(longest),
+        tau_table(lengths[shown]),
         "### The best pair of every search, trained longer and validated on other images",
         *final_tables(folder, arguments),
     ]
