@@ -10,6 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
+from experiments.natural_images.study import ALL
 from nars.commands.search import Search
 from nars.configuration import settings_from
 from nars.data import open_data
@@ -68,6 +69,23 @@ def test_every_record_is_under_its_key(ledger):
     """Else the study would train it again."""
     assert all(record.key == training_key(record.candidate, record.training, record.seed) for record in ledger)
     assert len({record.origin.model_dump_json() for record in ledger}) == 1
+
+
+def test_the_readme_shows_the_answer_of_as_many_records_as_are_shipped():
+    ledger = Ledger(STUDIES / "natural_images" / "records.jsonl.gz")
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"Answered from {len(ledger)} records of experiments/natural_images" in readme
+    assert f"what {len(ledger)} trainings on natural photos say" in readme
+
+
+def test_the_study_goes_on_from_its_records():
+    """Its trainings are of today's protocol: on the same images none is done again."""
+    settings = settings_of(*ALL)
+    digits = open_data(DigitsSettings(name="digits"))
+    training = training_identity(digits, settings.protocol, settings.trainer)
+    for record in Ledger(STUDIES / "natural_images" / "records.jsonl.gz"):
+        assert training | {"data": record.training["data"]} == record.training
+        assert record.epochs == settings.protocol.epochs == len(record.accuracies)
 
 
 def test_every_search_is_made_of_shipped_records():
