@@ -118,14 +118,14 @@ def candidate_of(weights: str | None, otherwise: str = "fbnetv3_b") -> str:
     return weights if weights.startswith("timm:") or not card.is_file() else str(card)
 
 
-def classes_counted(data: str, records: str | None) -> int | None:
+def classes_counted(data: str, records: str | None, records_of: str | None) -> int | None:
     """How many classes costs count unless told otherwise: None, those of the images, where they are one's own; those of
     a ledger of such trainings; else as many as published networks have, with which answers are compared."""
     if not records:
         return None if data in OWN_IMAGES else PUBLISHED_CLASSES
     from nars.study.ledgers import first_origin  # imports what takes a while
 
-    origin = first_origin(records)
+    origin = first_origin(os.path.expanduser(records), records_of)
     return origin.classes if origin and origin.data.partition(" ")[0] in OWN_IMAGES else PUBLISHED_CLASSES
 
 

@@ -1,7 +1,9 @@
 """What follows from the data alone: study, classes, protocol; what follows from the space: its window; and that the
 start of a script says so."""
 
+import gzip
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from nars.data import open_data
 from nars.networks.architectures import architecture_of, costs_of
 from nars.problem import Problem
 from nars.settings import SearchSettings, TrainSettings
+from nars.study.ledgers import Kind
 
 CONF = Path(__file__).parents[1] / "conf"
 SCRIPTS = {"search": SearchSettings, "train": TrainSettings}
@@ -108,6 +111,7 @@ def test_classes_are_counted_from_the_images(photos):
     ("lines", "classes"),
     [
         ((OWN,), 37),
+        ((OWN, '{"training": {"data": "a"}, "origin": {"data": "folder cats", "classes": 12}}'), 37),
         (('{"schema": 1, "origin"', '{"schema": 1, "origin": null}', OWN), 37),  # torn; of an older version
         (('{"origin": {"data": "prepared birds", "classes": 12}}', OWN), 12),
         (('{"origin": {"data": "digits", "classes": 10}}', OWN), 1000),
@@ -122,6 +126,17 @@ def test_classes_are_counted_as_the_trainings_of_a_ledger_had_them(lines, classe
     assert settings_of(*TINY, given, "constraint.num_classes=5").constraint.num_classes == 5
     (tmp_path / "records.jsonl").unlink()  # is said when it is used
     assert settings_of(*TINY, given).constraint.num_classes == 1000
+
+
+def test_the_kind_of_trainings_that_is_asked_for_says_how_many_classes_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    kinds = {classes: {"data": str(classes)} for classes in (37, 12)}
+    lines = [{"training": of, "origin": {"data": "folder x", "classes": n}} for n, of in kinds.items()]
+    with gzip.open(tmp_path / "records.jsonl.gz", "wt") as file:
+        file.writelines(f"{json.dumps(line)}\n" for line in lines)
+    for classes, of in kinds.items():
+        given = ('records="~"', f"records_of='{Kind(training=of, records=()).key}'", "data=folder", "data.root=/x")
+        assert settings_of(*TINY, *given).constraint.num_classes == classes
 
 
 def test_a_space_may_bring_its_window():

@@ -20,7 +20,7 @@ from nars.training.job import training_identity
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "experiments"
-TRAININGS = {"natural_images": 100, "fbnetv3_records": 20}  # at least
+TRAININGS = {"natural_images": 508, "fbnetv3_records": 20}
 QUICK = [
     "predictor.pretrain.pool_size=500",
     "predictor.pretrain.epochs=2",
@@ -62,7 +62,9 @@ def test_a_readme_shows_an_answer_from_it(study, ledger, tmp_path, monkeypatch):
     found = Search(settings=settings, console=Console(file=output, width=1000)).run()
     assert found.costs["macs"] <= settings.constraint.max_macs
     assert f"Answered from {len(ledger)} records of " in output.getvalue()
-    assert len(ledger) >= TRAININGS[study]
+    title = next(line for line in output.getvalue().splitlines() if line.startswith("Best architecture-recipe pairs"))
+    assert title.strip().endswith(f", {next(iter(ledger)).origin.classes} classes")
+    assert len(ledger) == TRAININGS[study]
 
 
 def test_every_record_is_under_its_key(ledger):
@@ -111,6 +113,7 @@ def test_the_preset_of_small_photos_trains_as_its_records_were():
             settings.recipe_space.name,
         )
         assert window.min_macs <= record.costs["macs"] <= window.max_macs
+    assert (window.min_macs, window.max_macs, settings.study) == (400e6, 600e6, "tiny_imagenet")
     assert (strategy.first_batch, strategy.batch, strategy.rounds) == (10, 10, 3)
     assert (settings.executor.workers, settings.trainer.accelerator, settings.trainer.loader_workers) == (10, "gpu", 0)
 

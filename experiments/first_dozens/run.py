@@ -114,11 +114,14 @@ def ahead(lines: list[dict]) -> str:
     others, rows = [way for way in WAYS if way != OURS], []
     for n in SHOWN:
         medians, tasks, ways = measured(lines, n, list(WAYS), TASKS)
-        groups = [[way] for way in others] + [list(USUAL), [way for way in others if way in ways]]
+        groups = [[way] for way in others] + [
+            list(USUAL),
+            [way for way in others if way in ways and not way.startswith("NARS")],
+        ]
         if tasks:
             counts = [
                 sum(medians[task, OURS] <= min(medians[task, way] for way in group) for task in tasks)
-                if set(group) <= set(ways)
+                if group and set(group) <= set(ways)
                 else "-"
                 for group in groups
             ]

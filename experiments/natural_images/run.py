@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
-from experiments.natural_images.study import BATCH, ROUNDS, Study, rounds_of, run_name
+from experiments.natural_images.study import BATCH, ROUNDS, Study, accuracy_of, rounds_of, run_name
 from experiments.natural_images.ways import WAYS
 from nars.configuration import one_line_errors
 from nars.errors import UserError
@@ -97,13 +97,13 @@ def best_of_searches(folder: Path, arguments: argparse.Namespace) -> list[tuple[
     for way, seed in product(arguments.methods, range(arguments.seeds)):
         records = records_of_run(folder, run_name(way, arguments.final_after), seed)[: arguments.final_after]
         if len(records) == arguments.final_after:
-            found.append((way, seed, max(records, key=lambda record: record.accuracies[-1])))
+            found.append((way, seed, max(records, key=accuracy_of)))
     return found
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m experiments.natural_images.run")
-    parser.add_argument("--data", type=Path, help="training images, <class>/<image>; a tenth of them validates")
+    parser.add_argument("--data", type=Path, help="training images, <class>/<image>; a fifth of them validates")
     parser.add_argument("--test", type=Path, help="images of the same classes, which validate the final trainings only")
     parser.add_argument("--folder", type=Path, default=Path("runs/natural_images"), help="where results are kept")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS[:-1])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.natural_images.run import FINAL, best_of_searches, records_of_run
-from experiments.natural_images.study import BATCH, TRAINING_SEED, rounds_of, run_name
+from experiments.natural_images.study import BATCH, TRAINING_SEED, accuracy_of, rounds_of, run_name
 from experiments.tables import markdown_table, write_found
 from nars.costs.table import cell
 from nars.records import Ledger, Record
@@ -38,11 +38,6 @@ class Course:
     def best_within(self, limit: float) -> float:
         """The best accuracy within so many MACs; 0 if nothing is."""
         return max((accuracy_of(r) for r in self.records if r.costs["macs"] <= limit), default=0.0)
-
-
-def accuracy_of(record: Record) -> float:
-    """After the last epoch; 0 if it diverged."""
-    return record.accuracies[-1] if record.status == "finished" else 0.0
 
 
 def courses_of(folder: Path, arguments: Namespace, trainings: int) -> list[Course]:
@@ -143,7 +138,8 @@ def limits_table(courses: Sequence[Course]) -> str:
     rows = []
     for way in dict.fromkeys(course.way for course in courses):
         mine = [course for course in courses if course.way == way]
-        rows.append([way, *(f"{np.median([c.best_within(limit) for c in mine]):.3f}" for limit in LIMITS)])
+        best = [np.median([c.best_within(limit) for c in mine]) for limit in LIMITS]
+        rows.append([way, *(f"{accuracy:.3f}" if accuracy else "-" for accuracy in best)])
     return markdown_table(["", *(f"{limit / 1e6:.1f}M" for limit in LIMITS)], rows)
 
 

@@ -166,6 +166,11 @@ def run_name(way: str, trainings: int) -> str:
     return way if WAYS[way].prefix else f"{way} {trainings}"
 
 
+def accuracy_of(record: Record) -> float:
+    """After the last epoch; 0 if it diverged."""
+    return record.accuracies[-1] if record.status == "finished" else 0.0
+
+
 def rounds_of(folder: Path) -> list[dict]:
     """All known rounds: `run`, `seed`, `round`, the `keys` of its trainings, and what was `predicted` of them."""
     return [parse_object(line.text) for line in NewLines(folder / ROUNDS).read()]

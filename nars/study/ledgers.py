@@ -27,7 +27,7 @@ class Kind:
     @property
     def key(self) -> str:
         """What `records_of` calls it."""
-        return content_key(dict(self.training))[:6]
+        return key_of_kind(self.training)
 
     @property
     def data(self) -> str:
@@ -65,14 +65,22 @@ def ledger_file(path: str) -> Path:
     raise UserError(f"records={path}: {what}; give a study's folder, such as runs/digits, or its {LEDGER} (or .gz)")
 
 
-def first_origin(path: str) -> Origin | None:
-    """Where the first training of the ledger that `records=path` means comes from; None if no record tells. A ledger
-    that cannot be read has none: that is said when it is used."""
+def first_origin(path: str, kind: str | None) -> Origin | None:
+    """Where the first training of the ledger that `records=path` means comes from, of those that `records_of=kind`
+    means, if that is given; None if no record tells. A ledger that cannot be read has none: that is said when it is
+    used."""
     with suppress(UserError, OSError, ValidationError):
-        lines = (parse_object(line.text) or {} for line in NewLines(ledger_file(path)).read())
-        origins = (line["origin"] for line in lines if line.get("origin") is not None)
-        return next((Origin.model_validate(origin) for origin in origins), None)
+        for line in NewLines(ledger_file(path)).read():
+            record = parse_object(line.text) or {}
+            asked = kind is None or key_of_kind(record.get("training") or {}) == kind
+            if asked and record.get("origin") is not None:
+                return Origin.model_validate(record["origin"])
     return None
+
+
+def key_of_kind(training: Mapping) -> str:
+    """What `records_of` calls trainings that were decided so."""
+    return content_key(dict(training))[:6]
 
 
 def kinds_of(records: Iterable[Record]) -> list[Kind]:

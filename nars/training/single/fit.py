@@ -33,7 +33,8 @@ from nars.training.single.loggers import log_record
 from nars.training.single.processes import OurProcesses, Part, StopsAtOnce, first_of, the_others
 
 # From so many steps on cuDNN looks for its fastest algorithms (ours). Looking, anew for every shape of every layer,
-# took as long as some 600 steps on an NVIDIA H200, and saved a fifth of each at most (`experiments/fbnetv3_records`).
+# took as long as some 600 steps on an NVIDIA H200, and saved a fifth of each at most (`experiments/fbnetv3_records`):
+# it can pay from some 3,000 on, and three times as many leave room for what was not measured.
 LONG_TRAINING = 10_000
 
 

@@ -17,6 +17,7 @@ from nars.settings import DigitsSettings, FolderSettings, ProtocolSettings, Reci
 from nars.spaces.architecture import Architecture
 from nars.training.job import origin_of, training_identity
 from nars.training.single import fit
+from nars.training.single.base import BaseModule
 from nars.training.single.fit import open_trainer
 from nars.training.single.optimization import base_lr, lr_factor
 from nars.training.single.processes import Part
@@ -262,6 +263,9 @@ def test_cudnn_looks_for_its_fastest_convolutions_in_long_trainings_only(make_jo
         run_training(make_job(tmp_path, protocol=protocol))
         looked.append(torch.backends.cudnn.benchmark)
     assert looked == [True, False, False, True]
+    monkeypatch.setattr(BaseModule, "one_shape", False)
+    run_training(make_job(tmp_path))
+    assert not torch.backends.cudnn.benchmark
 
 
 def test_several_processes_do_not_send_their_buffers_in_every_step(make_job, tmp_path):
