@@ -88,6 +88,7 @@ def test_the_study_goes_on_from_its_records():
     for record in Ledger(STUDIES / "natural_images" / "records.jsonl.gz"):
         assert training | {"data": record.training["data"]} == record.training
         assert record.epochs == settings.protocol.epochs == len(record.accuracies)
+    assert settings.data.val_fraction == 0.2  # part of the images' fingerprint: 3,000 of 15,000 validated
 
 
 def test_every_search_is_made_of_shipped_records():
