@@ -16,6 +16,8 @@ from nars.search.strategies import Scorer, Strategy
 from nars.settings import RoundsSettings
 from nars.spaces.candidate import Candidate, JointSpace
 
+FAILED_IN_A_ROW = 3  # trainings that failed, and no more are begun
+
 
 class Evaluate(Protocol):
     """Trains candidates for `epochs` epochs; yields a record for each, in any order."""
@@ -95,8 +97,9 @@ def run_rounds(
 
     Every batch but the first is predicted before it is trained. `noise_level` is the accuracy that a network which has
     learnt nothing hardly exceeds. `on_round` is called after each round. Everything
-    follows from the arguments and the records, so a second call with the same ledger goes the same way. UserError if
-    no training of a round gave a result.
+    follows from the arguments and the records, so a second call with the same ledger goes the same way. UserError
+    after a round of which all trainings failed: of a small one, once `FAILED_IN_A_ROW` failed one after the other, or
+    all so far.
     """
     history = History(rounds=(), early_stop=EarlyStop(epoch=epochs))
     points, accuracies = np.empty((0, len(space)), dtype=np.int16), np.empty(0)
@@ -107,6 +110,7 @@ def run_rounds(
         title = f"round {number} of {settings.rounds}"
         predicted = predictor.predict(space.encode(batch)) if history.rounds else None
         records = _train(space, batch, evaluate, history.epoch, title)
+        _check_failures(history, records, title)
         done = Round(number=number, points=batch, records=records, predicted=predicted, epochs=history.epoch)
         history = _extended(history, done, settings, noise_level=noise_level)
         points, accuracies = history.chosen()
@@ -120,14 +124,19 @@ def _train(space: JointSpace, points: np.ndarray, evaluate: Evaluate, epochs: in
     """Records in the order of the points."""
     candidates = [space.candidate(point) for point in points]
     by_name = {record.candidate.name: record for record in evaluate(candidates, epochs, title=title)}
-    records = tuple(by_name[candidate.name] for candidate in candidates)
-    failures = [record for record in records if record.status == "failed"]
-    if len(failures) == len(records):
+    return tuple(by_name[candidate.name] for candidate in candidates)
+
+
+def _check_failures(history: History, records: tuple[Record, ...], title: str) -> None:
+    """UserError where the trainings of a round, and in small rounds some before them, have all failed."""
+    so_far = [record for r in history.rounds for record in r.records] + list(records)
+    last = so_far[-max(len(records), FAILED_IN_A_ROW) :]
+    if all(record.status == "failed" for record in last):
+        which = "the last" if len(last) > len(records) else "all"
         raise UserError(
-            f"{title}: all {len(records)} trainings failed; the first: {failures[0].reason}; "
+            f"{title}: {which} {len(last)} trainings failed; the first: {last[0].reason}; "
             "put it right and run the same command again"
         )
-    return records
 
 
 def _extended(history: History, done: Round, settings: RoundsSettings, *, noise_level: float) -> History:

@@ -107,7 +107,8 @@ class RoundsSettings(Settings):
 
     `cost_axis` is the cost over which candidates are spread and fronts drawn (macs: paper).
 
-    Round one trains `first_batch` candidates (null: a batch), each later one `batch`. Once `early_stop_candidates` or
+    Round one trains `first_batch` candidates (null: a batch), each later one `batch`: 1 chooses every candidate by all
+    that were trained before, for one worker. Once `early_stop_candidates` or
     more were trained to the end, trainings stop where these are ranked as at the end from then on, with a correlation
     of at least `early_stop_correlation` (0.92: paper; the number of candidates: ours).
     """
@@ -116,7 +117,7 @@ class RoundsSettings(Settings):
     window: WindowSettings = WindowSettings()
     cost_axis: Literal[*LIMITED] = later(DEFAULT_AXIS)
     rounds: PositiveInt = 4
-    batch: Annotated[int, Field(ge=2)] = 48
+    batch: PositiveInt = 48
     first_batch: Annotated[int, Field(ge=2)] | None = later(None)
     early_stop_correlation: Annotated[float, Field(gt=-1, le=1)] = 0.92
     early_stop_candidates: Annotated[int, Field(ge=2)] = 12

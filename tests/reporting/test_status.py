@@ -24,11 +24,16 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def in_round_one(tiny_maker):
     """The maker of a search of 2 rounds of 4 for 2 epochs, before its first round is done."""
-    maker = tiny_maker("strategy.rounds=2", "strategy.batch=4", "protocol.epochs=2")
+    return begun(tiny_maker("strategy.rounds=2", "strategy.batch=4", "protocol.epochs=2"))
+
+
+def begun(maker):
+    """Its search has written what it does, and nothing else."""
     settings = maker.settings.model_dump(mode="json")
     label, started = maker.constraint.label, datetime.now(UTC)
+    epochs = maker.settings.protocol.epochs
     write_unfinished(
-        maker.answer_folder, summary_of(nothing_found(2), constraint=label, settings=settings, started=started)
+        maker.answer_folder, summary_of(nothing_found(epochs), constraint=label, settings=settings, started=started)
     )
     return maker
 
@@ -58,6 +63,13 @@ def test_a_search_in_its_first_round(in_round_one):
     assert f"{best.candidate.name}, epoch 2)" in line
     # 1.5 s each, 5 to go, 2 at a time
     assert line.endswith("3 trained, round 1 of 2, 5 pending, 2 of them running, about 4 s left")
+
+
+@pytest.mark.parametrize(("first", "pending"), [(None, 8), (2, 6), (6, 10)])
+def test_what_is_left_counts_a_first_batch_of_another_size(tiny_maker, first, pending):
+    maker = tiny_maker("strategy.rounds=2", "strategy.batch=4", f"strategy.first_batch={first or 'null'}")
+    begun(maker)
+    assert f"round 1 of 2, {pending} pending, 0 of them running" in status_line(read_study(maker.folder))
 
 
 def test_a_search_that_stands_still_says_so(in_round_one):

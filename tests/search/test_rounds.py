@@ -259,6 +259,36 @@ def test_a_round_of_which_all_trainings_failed_ends_the_search(tiny_joint, pool,
     )
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_small_rounds_outlive_failures_that_are_few(tiny_joint, pool, batch):
+    """Of every three trainings in a row one succeeds, so whole rounds fail, and the search goes on without them."""
+    evaluate, predictor = Planted(tiny_joint, 5, failing=lambda i: i % 3 > 0), Ridge()
+    history = search(tiny_joint, pool, evaluate, predictor, first_batch=3, batch=batch, rounds=7)
+    failed = [sum(record.status == "failed" for record in r.records) for r in history.rounds]
+    assert failed == {1: [2, 0, 1, 1, 0, 1, 1], 2: [2, 1, 1, 2, 1, 1, 2]}[batch]
+    assert len(set(evaluate.names)) == 3 + 6 * batch
+    assert predictor.rows == np.cumsum([3 - failed[0], *(batch - n for n in failed[1:])]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("batch", "succeeding", "asked", "which"),
+    [
+        (1, 0, 1, "round 1 of 6: all 1 trainings failed; the first: fault 0"),
+        (2, 0, 2, "round 1 of 6: all 2 trainings failed; the first: fault 0"),
+        (1, 2, 5, "round 5 of 6: the last 3 trainings failed; the first: fault 2"),
+        (2, 3, 6, "round 3 of 6: the last 3 trainings failed; the first: fault 3"),
+        (3, 3, 6, "round 2 of 6: all 3 trainings failed; the first: fault 3"),
+        (3, 4, 9, "round 3 of 6: all 3 trainings failed; the first: fault 6"),
+    ],
+)
+def test_failures_in_a_row_end_a_search_in_small_rounds(tiny_joint, pool, batch, succeeding, asked, which):
+    evaluate = Planted(tiny_joint, 5, failing=lambda i: i >= succeeding)
+    with pytest.raises(UserError) as error:
+        search(tiny_joint, pool, evaluate, batch=batch, rounds=6)
+    assert str(error.value) == f"{which}; put it right and run the same command again"
+    assert len(evaluate.names) == asked
+
+
 def test_the_search_ends_with_the_pool(tiny_joint, pool):
     points, macs = pool
     history = search(tiny_joint, (points[:20], macs[:20]), Planted(tiny_joint, 0), rounds=5, batch=8)

@@ -45,7 +45,8 @@ def _incumbent(course: Course) -> str:
 
 def _left(run: Run, trained: int) -> int:
     strategy = run.summary.settings["strategy"]
-    return max(strategy["rounds"] * strategy["batch"] - trained, 0)
+    first = strategy.get("first_batch") or strategy["batch"]
+    return max(first + (strategy["rounds"] - 1) * strategy["batch"] - trained, 0)
 
 
 def _time_left(course: Course, left: int, running: int) -> str:

@@ -173,7 +173,7 @@ def _supernet(method: DifferentiableSettings) -> str:
 
 def _strategy(strategy: StrategySettings) -> str:
     asked, first = strategy.candidates, strategy.size(1)
-    words = f"{strategy.name}, {strategy.rounds} rounds of {strategy.batch} candidates"
+    words = f"{strategy.name}, {strategy.rounds} rounds of {strategy.batch} candidate{'s' * (strategy.batch > 1)}"
     if first != strategy.batch:
         words += f", the first of {first}"
     start = random_start(strategy)

@@ -41,8 +41,7 @@ def print_round(console: Console, done: Round, history: History, constraint: Con
     notes = [f"{sum(r.status == status for r in done.records)} {status}" for status in ("diverged", "failed")]
     notes = [note for note in notes if not note.startswith("0 ")]
     console.print(
-        f"round {done.number}: {len(trained)} candidates, accuracy after epoch {history.epoch} "
-        f"{min(accuracies):.3f} to {max(accuracies):.3f}" + (f" ({', '.join(notes)})" if notes else "")
+        f"round {done.number}: {_gave(accuracies, history.epoch)}" + (f" ({', '.join(notes)})" if notes else "")
     )
     if constraint.label != "none":
         kept = [a for a, record in zip(accuracies, trained, strict=True) if constraint.kept_by(record.costs)]
@@ -51,12 +50,18 @@ def print_round(console: Console, done: Round, history: History, constraint: Con
     pairs = predicted_against_measured(done)
     if pairs:
         agreement = rank_agreement(*map(_column(pairs), (0, 1)))
-        console.print(
-            f"  predicted before training: Kendall tau {_shown(agreement['kendall_tau'])}, "
-            f"mean error {agreement['mean_absolute_error']:.3f}"
-        )
+        tau = f"Kendall tau {_shown(agreement['kendall_tau'])}, " if len(pairs) > 1 else ""
+        console.print(f"  predicted before training: {tau}mean error {agreement['mean_absolute_error']:.3f}")
     if done.number == history.early_stop.round:
         _print_early_stop(console, history.early_stop)
+
+
+def _gave(accuracies: Sequence[float], epoch: int) -> str:
+    if not accuracies:
+        return "no candidate was trained"
+    if len(accuracies) == 1:
+        return f"1 candidate, accuracy after epoch {epoch} {accuracies[0]:.3f}"
+    return f"{len(accuracies)} candidates, accuracy after epoch {epoch} {min(accuracies):.3f} to {max(accuracies):.3f}"
 
 
 def _print_early_stop(console: Console, stop: EarlyStop) -> None:
