@@ -25,7 +25,8 @@ ARCHITECTURE = {"activation_fn_1", "activation_fn_2", "n_units_1", "n_units_2", 
 
 @dataclass(frozen=True, kw_only=True)
 class HpoTable:
-    """All points (n, d) of a joint space, what each reached (n,), higher is better, and its parameters (n,).
+    """All points (n, d) of a joint space, what each reached (n,), higher is better, its parameters (n,) and the seconds
+    of its training (n,).
 
     FCNet (Klein and Hutter 2019): -log validation loss. HPOBench-MLP (Eggensperger et al. 2021): validation accuracy.
     Means over the seeds of the table.
@@ -36,6 +37,7 @@ class HpoTable:
     points: np.ndarray
     values: np.ndarray
     params: np.ndarray
+    seconds: np.ndarray
 
 
 def load(task: str) -> HpoTable:
@@ -57,7 +59,8 @@ def load(task: str) -> HpoTable:
         values = np.array([np.mean(row["val_acc"]) for row in rows])
         width = np.array(choices["width"], dtype=float)[points[:, space.position("width")]]
         params = width * (MLP_INPUTS[task] + 1) + points[:, space.position("depth")] * width * (width + 1)
-    return HpoTable(name=task, space=space, points=points, values=values, params=params)
+    seconds = np.array([np.mean(row["train_time"]) for row in rows])
+    return HpoTable(name=task, space=space, points=points, values=values, params=params, seconds=seconds)
 
 
 def _space(task: str, choices: dict) -> JointSpace:

@@ -86,7 +86,11 @@ def test_a_missing_key_is_named():
         ({"window": {"max_macs": -1}}, "group.window.max_macs: Input should be greater than 0, given -1"),
         ({"window": 3}, "group.window: Input should be an object, given 3"),
         ({"name": "random"}, "group.name: Input should be 'nars', given 'random'"),
-        ({"choose": "best"}, "group.choose: Input should be 'expected_improvement' or 'best_per_bin', given 'best'"),
+        (
+            {"choose": "best"},
+            "group.choose: Input should be 'expected_improvement', 'improvement_per_second' or 'best_per_bin', "
+            "given 'best'",
+        ),
     ],
 )
 def test_nested_keys_have_full_paths(values, message):

@@ -12,7 +12,8 @@ from nars.spaces.candidate import Candidate
 class Problem:
     """The rows of a table with at most `max_params` parameters; `name` tells whether there is a limit.
 
-    `accuracies` (n,) are the table's values scaled to [0, 1]; `regret` (n,) is 0 for the best row and 1 for the median.
+    `accuracies` (n,) are the table's values scaled to [0, 1]; `regret` (n,) is 0 for the best row and 1 for the median,
+    `seconds` (n,) is how long a row's training took.
     """
 
     def __init__(self, table: HpoTable, *, limit_quantile: float | None = None):
@@ -21,6 +22,7 @@ class Problem:
         max_params = np.inf if limit_quantile is None else np.quantile(table.params, limit_quantile)
         allowed = table.params <= max_params
         self.points, self.params, values = table.points[allowed], table.params[allowed], table.values[allowed]
+        self.seconds = table.seconds[allowed]
         self.accuracies = (values - values.min()) / (values.max() - values.min())
         self.regret = (values.max() - values) / (values.max() - np.median(values))
         self._rows = {point.tobytes(): row for row, point in enumerate(self.points)}
@@ -50,5 +52,5 @@ class Problem:
                 status="finished",
                 accuracies=(float(self.accuracies[row]),),
                 costs={"params": float(self.params[row])},
-                seconds=0.0,
+                seconds=float(self.seconds[row]),
             )

@@ -155,10 +155,12 @@ class Remembering:
         self.strategy = strategy
         self.batches = {sum(map(len, batches[:i])): batch for i, batch in enumerate(batches)}
 
-    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+    def choose(
+        self, n: int, points: np.ndarray, accuracies: np.ndarray, seconds: np.ndarray | None = None
+    ) -> np.ndarray:
         """See `nars.search.strategies.Strategy`."""
         known = self.batches.get(len(points))
-        return self.strategy.choose(n, points, accuracies) if known is None else known
+        return self.strategy.choose(n, points, accuracies, seconds) if known is None else known
 
 
 def run_name(way: str, trainings: int) -> str:

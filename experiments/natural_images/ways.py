@@ -59,13 +59,15 @@ class TwoStage:
         self.first = -(-settings.strategy.rounds // 2) * settings.strategy.batch
         self.architectures = architectures(settings, problem, predictor)
 
-    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+    def choose(
+        self, n: int, points: np.ndarray, accuracies: np.ndarray, seconds: np.ndarray | None = None
+    ) -> np.ndarray:
         """See `nars.search.strategies.Strategy`."""
         if len(points) < self.first:
-            return self.architectures.choose(n, points, accuracies)
+            return self.architectures.choose(n, points, accuracies, seconds)
         best = points[np.nan_to_num(accuracies[: self.first]).argmax()]
         pool = _with_recipes(self.settings, self.problem, best)
-        return _nars(self.settings, self.problem, pool, self.predictor).choose(n, points, accuracies)
+        return _nars(self.settings, self.problem, pool, self.predictor).choose(n, points, accuracies, seconds)
 
 
 def everything(settings: SearchSettings, problem: Problem) -> tuple[np.ndarray, np.ndarray]:

@@ -34,7 +34,9 @@ class Reinforce:
         self.seed = seed
         self._offered = np.arange(space.sizes.max()) < space.sizes[:, None]
 
-    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+    def choose(
+        self, n: int, points: np.ndarray, accuracies: np.ndarray, seconds: np.ndarray | None = None
+    ) -> np.ndarray:
         """See `Strategy`."""
         rng = np.random.default_rng([self.seed, len(points)])
         first = self.settings.update_every - len(points)  # the policy is uniform until it learns

@@ -58,6 +58,13 @@ class History:
         records = [record for r in self.rounds for record in r.records]
         return points, np.array([np.nan if r.status == "failed" else r.accuracy_at(self.epoch) for r in records])
 
+    def seconds(self) -> np.ndarray:
+        """Seconds of an epoch (n,) of what was chosen in all rounds, in this order; nan where none was finished."""
+        records = [record for r in self.rounds for record in r.records]
+        return np.array(
+            [record.seconds / epochs if (epochs := len(record.accuracies)) else np.nan for record in records]
+        )
+
     def usable(self) -> tuple[np.ndarray, np.ndarray]:
         """Points (n, d) and accuracies (n,) after `epoch` of all trainings but failed ones."""
         points, accuracies = self.chosen()
@@ -104,7 +111,7 @@ def run_rounds(
     history = History(rounds=(), early_stop=EarlyStop(epoch=epochs))
     points, accuracies = np.empty((0, len(space)), dtype=np.int16), np.empty(0)
     for number in range(1, settings.rounds + 1):
-        batch = strategy.choose(settings.size(number), points, accuracies)
+        batch = strategy.choose(settings.size(number), points, accuracies, history.seconds())
         if len(batch) == 0:
             break
         title = f"round {number} of {settings.rounds}"

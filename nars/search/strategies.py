@@ -9,6 +9,7 @@ from nars.search.batch import best_of_each, best_per_bin, cost_bins, first_batch
 from nars.search.evolution import mutate
 from nars.search.pool import AxisCost, Feasible, Pool, new_points, topped_up
 from nars.search.reinforce import Reinforce
+from nars.search.seconds import predicted_seconds
 from nars.settings import NarsSettings, RegularisedEvolutionSettings, StrategySettings
 from nars.spaces.space import Space
 
@@ -22,11 +23,14 @@ ATTEMPTS = 100  # times that a batch of new feasible children is tried for
 class Strategy(Protocol):
     """Chooses what is trained next."""
 
-    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+    def choose(
+        self, n: int, points: np.ndarray, accuracies: np.ndarray, seconds: np.ndarray | None = None
+    ) -> np.ndarray:
         """Up to n distinct feasible points (m, d) to train; fewer only if there are no more.
 
         points (k, d) were chosen before, in this order, and are not chosen again; accuracies float64 (k,), nan where
-        the training failed. The choice follows from these, the pool and the seed alone.
+        the training failed; seconds (k,) of an epoch of each, nan where none was finished, which a strategy may mind.
+        The choice follows from these, the pool and the seed alone.
         """
 
 
@@ -53,7 +57,9 @@ class Nars:
         self._sizes = space.sizes
         self._features = space.encode(pool.points)
 
-    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+    def choose(
+        self, n: int, points: np.ndarray, accuracies: np.ndarray, seconds: np.ndarray | None = None
+    ) -> np.ndarray:
         """See `Strategy`."""
         if not len(points):
             return self.pool.points[self._first(n)]
@@ -62,7 +68,9 @@ class Nars:
         if self.settings.choose == "best_per_bin":
             rows = best_per_bin(self.predictor.predict(self._features), bins, n, ~free)
         else:
-            rows = self._improving(n, bins, free, self._front(bins, points, accuracies))
+            minded = seconds if self.settings.choose == "improvement_per_second" else None
+            takes = predicted_seconds(self._features, self.pool.costs, self.pool.rows(points), minded)
+            rows = self._improving(n, bins, free, self._front(bins, points, accuracies), takes)
         return self.pool.points[rows]
 
     def _first(self, n: int) -> np.ndarray:
@@ -70,13 +78,20 @@ class Nars:
             return first_batch(self.pool.costs, n)
         return spread_batch(self.pool.points, self._sizes, self.pool.costs, n, seed=self.seed)
 
-    def _improving(self, n: int, bins: np.ndarray, free: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Rows of the pool (<= n,) that promise to improve the known front (m,), among the best of each bin."""
+    def _improving(
+        self, n: int, bins: np.ndarray, free: np.ndarray, known: np.ndarray, takes: np.ndarray
+    ) -> np.ndarray:
+        """Rows of the pool (<= n,) that promise to improve the known front (m,) most for the time that each `takes`
+        (rows,), among the best of each bin."""
         mean, std = self.predictor.predict_with_std(self._features, exploring=True)
-        promising = best_of_each(mean + OPTIMISM * std, bins, max(1, SHORTLIST // len(known)), ~free)
+        promise = mean + OPTIMISM * std
+        if np.ptp(takes):
+            gain = promise - known[bins]
+            promise = np.where(gain > 0, gain / takes, gain)
+        promising = best_of_each(promise, bins, max(1, SHORTLIST // len(known)), ~free)
         rows = np.union1d(promising, best_per_bin(mean, bins, n, ~free))
         draws = self.predictor.draws(self._features[rows], SAMPLES, seed=self.seed + int(np.count_nonzero(~free)))
-        return rows[improve_bins(draws, bins[rows], known, min(n, len(rows)))]
+        return rows[improve_bins(draws, bins[rows], known, min(n, len(rows)), takes=takes[rows])]
 
     def _front(self, bins: np.ndarray, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
         rows = self.pool.rows(points)
@@ -91,7 +106,9 @@ class Random:
         self.pool = pool
         self.seed = seed
 
-    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+    def choose(
+        self, n: int, points: np.ndarray, accuracies: np.ndarray, seconds: np.ndarray | None = None
+    ) -> np.ndarray:
         """See `Strategy`."""
         return self.pool.random(n, points, np.random.default_rng([self.seed, len(points)]))
 
@@ -112,7 +129,9 @@ class RegularisedEvolution:
         self.feasible = feasible
         self.seed = seed
 
-    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+    def choose(
+        self, n: int, points: np.ndarray, accuracies: np.ndarray, seconds: np.ndarray | None = None
+    ) -> np.ndarray:
         """See `Strategy`."""
         rng = np.random.default_rng([self.seed, len(points)])
         chosen = self.pool.random(min(n, max(0, self.settings.population - len(points))), points, rng)

@@ -28,7 +28,9 @@ class TreeParzenEstimator:
         self.seed = seed
         self._distributions = distributions(space)
 
-    def choose(self, n: int, points: np.ndarray, accuracies: np.ndarray) -> np.ndarray:
+    def choose(
+        self, n: int, points: np.ndarray, accuracies: np.ndarray, seconds: np.ndarray | None = None
+    ) -> np.ndarray:
         """See `Strategy`."""
         rng = np.random.default_rng([self.seed, len(points)])
         chosen = self.pool.random(min(n, max(0, self.startup - len(points))), points, rng)

@@ -135,14 +135,16 @@ class RoundsSettings(Settings):
 
 class NarsSettings(RoundsSettings):
     """Rounds choose by the predictor, as many candidates in each of `cost_bins` bins of `cost_axis`: the best predicted
-    ones (paper), or those of greatest expected improvement (ours, measured in experiments/joint_search).
+    ones (paper), or those of greatest expected improvement (ours, measured in experiments/joint_search), or of greatest
+    expected improvement per second of training: where trainings take very different times, more of them fit into the
+    same hours (ours, measured in experiments/cost_aware). What it chooses depends on how fast the machines were.
 
     `cost_bins` null makes as many as a batch has candidates, so that every later constraint is served; 1 looks for the
     best candidate of the window, whatever its cost.
     """
 
     name: Literal["nars"]
-    choose: Literal["expected_improvement", "best_per_bin"] = "expected_improvement"
+    choose: Literal["expected_improvement", "improvement_per_second", "best_per_bin"] = "expected_improvement"
     cost_bins: PositiveInt | None = None
 
 

@@ -29,6 +29,22 @@ def test_each_choice_improves_most(seed):
             assert gains[:, column].mean() == gains[:, others].mean(axis=0).max()
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_choice_improves_most_for_its_time(seed):
+    rng = np.random.default_rng(seed)
+    gains = rng.normal(size=(16, 200)) + rng.normal(size=200)
+    takes = rng.uniform(0.1, 10, 200)
+    chosen = expected_improvement(gains, 4, takes=takes).tolist()
+    for i, column in enumerate(chosen):
+        before = improvement(gains, chosen[:i])
+        per_second = [(improvement(gains, [*chosen[:i], j]) - before) / takes[j] for j in range(200)]
+        assert per_second[column] == pytest.approx(max(per_second[j] for j in range(200) if j not in chosen[:i]))
+    bins, known = np.repeat([0, 1], 100), np.array([0.0, 0.5])
+    for b, column in enumerate(improve_bins(gains, bins, known, 2, takes=takes)):
+        per_second = [improvement(gains[:, [j]] - known[b], [0]) / takes[j] for j in np.flatnonzero(bins == b)]
+        assert column == 100 * b + int(np.argmax(per_second))
+
+
 def test_two_that_are_good_in_different_cases_beat_two_alike():
     """Columns 0 and 1 are always equal and best on average; column 2 is good where they are bad."""
     alike = np.array([1.0, 1.0, 1.0, -1.0])

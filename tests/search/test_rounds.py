@@ -71,7 +71,7 @@ class Planted:
             status=status,
             accuracies={"finished": tuple(curve), "diverged": tuple(curve[:1]), "failed": ()}[status],
             costs={},
-            seconds=0.0,
+            seconds=1.0 + number,
             reason=f"fault {number}" if status == "failed" else None,
         )
 
@@ -160,9 +160,9 @@ def test_a_strategy_is_told_all_that_was_chosen_and_how_it_went(tiny_joint, pool
     heard = []
 
     class Listens(Nars):
-        def choose(self, n, points, accuracies):
-            heard.append((n, points, accuracies))
-            return super().choose(n, points, accuracies)
+        def choose(self, n, points, accuracies, seconds):
+            heard.append((n, points, accuracies, seconds))
+            return super().choose(n, points, accuracies, seconds)
 
     evaluate = Planted(tiny_joint, 5, failing=lambda i: i == 3, diverging=lambda i: i == 5)
     settings, predictor = NarsSettings(name="nars", choose="best_per_bin", rounds=3, batch=16), Ridge()
@@ -177,12 +177,16 @@ def test_a_strategy_is_told_all_that_was_chosen_and_how_it_went(tiny_joint, pool
         noise_level=0.0,
         on_round=lambda done, history: None,
     )
-    for number, (n, points, accuracies) in enumerate(heard):
+    for number, (n, points, accuracies, seconds) in enumerate(heard):
         assert n == 16
         before = history.rounds[:number]
+        epochs = [len(record.accuracies) or np.nan for r in before for record in r.records]
+        took = [record.seconds for r in before for record in r.records]
+        np.testing.assert_array_equal(seconds, np.array(took) / np.array(epochs))
         assert points.tolist() == [point for r in before for point in r.points.tolist()]
         measured = [record.accuracy_at(history.epoch) for r in before for record in r.records]
         if number:
+            assert len(set(seconds)) > 8
             assert np.isnan(accuracies[3])
             assert accuracies[5] == 0
             measured[3] = accuracies[3]

@@ -27,6 +27,7 @@ LIMIT = 14
 SETTINGS = {
     "nars": NarsSettings(name="nars"),
     "nars, one bin": NarsSettings(name="nars", cost_bins=1),
+    "nars, per second": NarsSettings(name="nars", choose="improvement_per_second"),
     "nars, best per bin": NarsSettings(name="nars", choose="best_per_bin"),
     "random": RandomSettings(name="random"),
     "evolution": RegularisedEvolutionSettings(name="evolution", population=20, tournament=5),
@@ -69,12 +70,17 @@ def accuracy(points):
     return (sizes + 5 * (points[:, 4] == 1)) / 60
 
 
+def seconds(points):
+    """Of an epoch: twice as many for each unit of the first size."""
+    return 2.0 ** points[:, 0]
+
+
 @pytest.fixture(scope="module")
 def pool():
     grid = np.stack(np.meshgrid(*(np.arange(size) for size in SPACE.sizes), indexing="ij"), axis=-1)
     points = grid.reshape(-1, len(SPACE)).astype(np.int16)
     points = np.random.default_rng(0).permutation(points[feasible(points)])
-    return Pool(points, cost(points))
+    return Pool(points, 1 + cost(points))
 
 
 def opened(name, pool, predictor, seed=0):
@@ -90,8 +96,8 @@ def searched(name, pool, *, batches, seed=0, failing=()):
     strategy = opened(name, pool, predictor, seed)
     points, accuracies = np.empty((0, len(SPACE)), dtype=np.int16), np.empty(0)
     for n in batches:
-        chosen = strategy.choose(n, points, accuracies)
-        again = strategy.choose(n, points, accuracies)
+        chosen = strategy.choose(n, points, accuracies, seconds(points))
+        again = strategy.choose(n, points, accuracies, seconds(points))
         np.testing.assert_array_equal(chosen, again)
         points = np.concatenate([points, chosen])
         accuracies = accuracy(points)
@@ -117,7 +123,9 @@ def test_another_seed_chooses_otherwise_or_follows_the_pool_alone(name, pool):
     assert (first.tolist() == second.tolist()) == (name == "nars, best per bin")
 
 
-@pytest.mark.parametrize("name", ["nars", "nars, one bin", "nars, best per bin", "evolution", "tpe", "reinforce"])
+@pytest.mark.parametrize(
+    "name", ["nars", "nars, one bin", "nars, per second", "nars, best per bin", "evolution", "tpe", "reinforce"]
+)
 def test_learning_beats_chance(name, pool):
     """The mean of the last batch lies far above that of the first, for several seeds."""
     gains = []
@@ -167,6 +175,24 @@ def test_of_many_candidates_the_hopeful_are_drawn_of_by_another_seed_each_round(
     first, again, next_round, other = predictor.seeds
     assert first == again
     assert len({first, next_round, other}) == 3
+
+
+@pytest.mark.parametrize("start", range(3))
+def test_of_what_promises_alike_the_quick_are_trained(pool, start):
+    """The first size says nothing of accuracy here and all of the seconds, which are told from those that are known."""
+    rng = np.random.default_rng(start)
+    points = pool.points[rng.choice(len(pool.points), 12, replace=False)]
+    accuracies = points[:, 1:4].sum(axis=1) / 20
+    predictor = Bayes()
+    predictor.fit(SPACE.encode(points), accuracies)
+    told = np.where(np.arange(12) == 3, np.nan, seconds(points))
+
+    def taken(choose):
+        settings = NarsSettings(name="nars", choose=choose, cost_bins=1)
+        strategy = open_strategy(settings, SPACE, pool, feasible=feasible, cost=cost, predictor=predictor, seed=0)
+        return seconds(strategy.choose(8, points, accuracies, told)).mean()
+
+    assert taken("improvement_per_second") < 0.75 * taken("expected_improvement")
 
 
 def test_one_bin_finds_the_best_of_all(pool):
