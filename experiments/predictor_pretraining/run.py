@@ -111,13 +111,14 @@ def calibration(results: Results, tables: Iterable[str]) -> str:
 
 def blend_and_parts(results: Results, tables: Iterable[str]) -> str:
     """The blend's Kendall tau, mean over draws, how far it is ahead of the better of its parts, and what its deviations
-    hold; a row per table."""
+    hold, of all rows and of the best predicted; a row per table."""
     rows = []
     for table in tables:
         cells = [_blend_and_parts(results, table, size) for size in SIZES]
         if any(cells):
             rows.append([table, *cells])
-    return markdown_table(["blend (ahead of the better part ± standard error; inside 1 / 2)", *map(str, SIZES)], rows)
+    what = "blend (ahead of the better part ± standard error; inside 1 / 2; the same of the best predicted hundredth)"
+    return markdown_table([what, *map(str, SIZES)], rows)
 
 
 def _blend_and_parts(results: Results, table: str, size: int) -> str:
@@ -126,10 +127,14 @@ def _blend_and_parts(results: Results, table: str, size: int) -> str:
         return ""
     better = max(parts, key=np.mean)
     ahead = blend - better
-    inside = results.of("inside", DRAWN.format("default"), table, size, beside=PARTS).mean(axis=0)
+    inside, of_best = (
+        results.of(key, DRAWN.format("default"), table, size, beside=PARTS).mean(axis=0)
+        for key in ("inside", "inside_of_best")
+    )
     error = ahead.std(ddof=1) / len(ahead) ** 0.5
     whose = "networks" if better is parts[0] else "processes"
-    return f"{blend.mean():.3f} ({ahead.mean():+.3f} ± {error:.3f} {whose}; {inside[0]:.2f} / {inside[1]:.2f})"
+    held = f"{inside[0]:.2f} / {inside[1]:.2f}; {of_best[0]:.2f} / {of_best[1]:.2f}"
+    return f"{blend.mean():.3f} ({ahead.mean():+.3f} ± {error:.3f} {whose}; {held})"
 
 
 def chosen_without(results: Results, tables: Iterable[str]) -> str:
