@@ -64,6 +64,7 @@ class Record(Settings):
     tries: Annotated[int, Field(ge=2)] | None = None
     versions: dict | None = None
     origin: Origin | None = None
+    pace: Annotated[float | None, Field(exclude=True)] = None  # see `seconds_per_epoch`; follows from the ledger
 
     @classmethod
     def read(cls, line: str | bytes) -> "Record":
@@ -88,6 +89,12 @@ class Record(Settings):
     def accuracy_at(self, epoch: int) -> float:
         """Accuracy after `epoch` epochs (1 = the first); 0 for a training that diverged or failed before."""
         return self.accuracies[epoch - 1] if len(self.accuracies) >= epoch else 0.0
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """What an epoch took, a failed training counted as one; of one that was trained for longer later on, what it
+        took in the ledger's first record of it: what follows from the seconds stays as it is."""
+        return self.seconds / max(len(self.accuracies), 1) if self.pace is None else self.pace
 
     def answers(self, epochs: int) -> bool:
         """Whether this record already says what a training of `epochs` epochs would give.
@@ -170,6 +177,8 @@ class Ledger:
 
     def _keep(self, record: Record) -> None:
         known = self._records.get(record.key)
+        if known is not None and known.status == "finished":
+            record = record.model_copy(update={"pace": known.seconds_per_epoch})
         if known is None or record.known_epochs > known.known_epochs:
             self._records[record.key] = record
 

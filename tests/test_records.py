@@ -131,9 +131,25 @@ def test_of_two_records_of_a_key_the_one_that_answers_more_is_kept(path, appende
     for r in appended:
         ledger.append(r)
     for reader in (ledger, Ledger(path)):
-        assert list(reader) == [kept]
+        assert [r.content() for r in reader] == [kept.content()]
         for epochs in range(1, 6):
-            assert reader.find("a", epochs) == (kept if kept.answers(epochs) else None)
+            found = reader.find("a", epochs)
+            assert (found and found.content()) == (kept.content() if kept.answers(epochs) else None)
+
+
+def test_what_an_epoch_took_stays_when_a_training_goes_on(path):
+    """Else what a search chose by it would no longer follow from the ledger."""
+    ledger = Ledger(path)
+    ledger.append(record(accuracies=(), status="failed", seconds=7.0))
+    assert ledger.get("a").seconds_per_epoch == 7.0
+    ledger.append(record(accuracies=(0.1, 0.2, 0.3), seconds=6.0))
+    assert ledger.get("a").seconds_per_epoch == 2.0
+    for epochs, seconds in ((4, 400.0), (5, 1.0)):
+        ledger.append(record(accuracies=(0.1, 0.2, 0.3, 0.3, 0.4)[:epochs], seconds=seconds))
+        for reader in (ledger, Ledger(path)):
+            assert (len(reader.get("a").accuracies), reader.get("a").seconds) == (epochs, seconds)
+            assert reader.get("a").seconds_per_epoch == 2.0
+    assert "pace" not in path.read_text()
 
 
 def test_keys_are_of_candidate_training_and_seed():

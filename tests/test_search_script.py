@@ -405,6 +405,23 @@ def test_every_strategy_answers_from_search_py(strategy, finished, tmp_path):
     assert summary["settings"]["strategy"]["name"] == {"paper": "nars"}.get(strategy, strategy)
 
 
+def test_rounds_of_one_for_their_seconds_answer_another_limit_from_the_ledger(finished, tmp_path):
+    """Also after the confirmation has trained some of theirs for longer, in seconds of its own."""
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    of_one = (
+        "strategy.choose=improvement_per_second",
+        "strategy.first_batch=4",
+        "strategy.batch=1",
+        "strategy.rounds=5",
+    )
+    short = (*of_one, "protocol.epochs=1", "protocol.steps_per_epoch=2", "reference=none")
+    output = run_here(*short, "confirm.pairs=2", "confirm.epochs=2", runs=tmp_path)
+    assert "It ranked 4 candidates before they were trained" in output
+    again = run_here(*short, "constraint.max_macs=1.9e6", "confirm.pairs=0", runs=tmp_path)
+    assert "Trained 0 candidates on digits" in again
+    assert "reused 8 from the ledger" in again
+
+
 def test_a_torn_last_line_is_repaired(finished):
     runs, _ = finished
     with open(runs / "smoke" / "records.jsonl", "a") as file:

@@ -25,7 +25,7 @@ def measure(method: Callable, table: Benchmark, size: int, seed: int) -> dict:
     truth, inside, of_best = table.accuracies[asked], None, None
     if predicted.std is not None:
         error = np.abs(predicted.mean - truth) / np.maximum(predicted.std, 1e-12)
-        best = np.argsort(-predicted.mean, kind="stable")[: len(asked) // BEST]
+        best = np.argsort(-predicted.mean, kind="stable")[: max(1, len(asked) // BEST)]
         inside, of_best = ([float((e <= 1).mean()), float((e <= 2).mean())] for e in (error, error[best]))
     tau = float(kendalltau(predicted.mean, truth).statistic)
     return {"kendall_tau": tau, "inside": inside, "inside_of_best": of_best, "seconds": seconds}
@@ -51,8 +51,9 @@ class Results:
         print(f"{table.name}: seed {seed} measured", flush=True)
 
     def of(self, key: str, method: str, table: str, size: int, *, beside: Iterable[str] = ()) -> np.ndarray:
-        """The values of `key`, one for each seed that was measured of `method` and of all methods `beside` it."""
-        found = {(line["method"], line["seed"]): line[key] for line in self._lines(table, size)}
+        """The values of `key`, one for each seed that was measured of `method` and of all methods `beside` it; files of
+        before a key was measured have none of it."""
+        found = {(line["method"], line["seed"]): line[key] for line in self._lines(table, size) if key in line}
         seeds = [seed for name, seed in found if name == method and all((other, seed) in found for other in beside)]
         return np.array([found[method, seed] for seed in sorted(seeds)])
 

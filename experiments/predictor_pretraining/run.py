@@ -128,8 +128,7 @@ def _blend_and_parts(results: Results, table: str, size: int) -> str:
     better = max(parts, key=np.mean)
     ahead = blend - better
     inside, of_best = (
-        results.of(key, DRAWN.format("default"), table, size, beside=PARTS).mean(axis=0)
-        for key in ("inside", "inside_of_best")
+        results.of(key, DRAWN.format("default"), table, size).mean(axis=0) for key in ("inside", "inside_of_best")
     )
     error = ahead.std(ddof=1) / len(ahead) ** 0.5
     whose = "networks" if better is parts[0] else "processes"

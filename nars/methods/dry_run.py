@@ -105,7 +105,7 @@ def plan_of(
     jobs = tuple(trainer.job(candidate, missing.epochs, seed) for candidate, seed in missing.trainings)
     known = frozenset(job.key for job in jobs if trainer.ledger.find(job.key, missing.epochs))
     rates = [
-        record.seconds / (record.costs["macs"] * len(record.accuracies))
+        record.seconds_per_epoch / record.costs["macs"]
         for record in trainer.ledger
         if record.status == "finished" and record.training == jobs[0].training and offered(record.candidate)
     ]

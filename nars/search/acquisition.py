@@ -21,8 +21,8 @@ def improve_bins(
     """Columns (n,) of `draws` (s, c), c >= n, as many of each cost bin: those that promise to improve on it most, or
     most for the time that each `takes` (c,).
 
-    bins (c,): the cost bin of each candidate; known (m,): the front so far, m <= n. What is missing to n, because bins
-    are empty or n is no multiple of m, is chosen from all bins as if nothing had been chosen yet: to count what is
+    bins (c,): the cost bin of each candidate; known (m,): the front so far. What is missing to n, because bins are
+    empty or n is no multiple of m, is chosen from all bins as if nothing had been chosen yet: to count what is
     already chosen in each bin finds worse fronts (experiments/joint_search, all constraints at once).
     """
     gains = draws - known[bins]

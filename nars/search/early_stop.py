@@ -54,7 +54,10 @@ def early_stop(curves: np.ndarray, threshold: float, *, fewest: int, noise_level
     """
     n, epochs = curves.shape
     if n < fewest:
-        return EarlyStop(epoch=epochs, why_not=f"{n} candidates are too few to tell where ({fewest} are needed)")
+        return EarlyStop(
+            epoch=epochs,
+            why_not=f"{n} candidate{'s are' if n != 1 else ' is'} too few to tell where ({fewest} are needed)",
+        )
     correlations = tuple(correlation_by_epoch(curves))
     learnt = np.median(curves, axis=0) > noise_level
     # With ties, equal rankings give a correlation of 1 less an ulp.

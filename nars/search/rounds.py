@@ -16,7 +16,7 @@ from nars.search.strategies import Scorer, Strategy
 from nars.settings import RoundsSettings
 from nars.spaces.candidate import Candidate, JointSpace
 
-FAILED_IN_A_ROW = 3  # trainings that failed, and no more are begun
+FAILED_IN_A_ROW = 4  # trainings that failed, and no more are begun
 
 
 class Evaluate(Protocol):
@@ -59,11 +59,9 @@ class History:
         return points, np.array([np.nan if r.status == "failed" else r.accuracy_at(self.epoch) for r in records])
 
     def seconds(self) -> np.ndarray:
-        """Seconds of an epoch (n,) of what was chosen in all rounds, in this order; nan where none was finished."""
-        records = [record for r in self.rounds for record in r.records]
-        return np.array(
-            [record.seconds / epochs if (epochs := len(record.accuracies)) else np.nan for record in records]
-        )
+        """Seconds of an epoch (n,) of what was chosen in all rounds, in this order; nan where it was not finished."""
+        records = (record for r in self.rounds for record in r.records)
+        return np.array([r.seconds_per_epoch if r.status == "finished" else np.nan for r in records])
 
     def usable(self) -> tuple[np.ndarray, np.ndarray]:
         """Points (n, d) and accuracies (n,) after `epoch` of all trainings but failed ones."""

@@ -16,6 +16,7 @@ from nars.spaces.space import Space
 SHORTLIST = 1500  # candidates of which joint samples are drawn: the cost grows with their cube
 SAMPLES = 128
 OPTIMISM = 2.0  # the shortlist is best by the mean plus so many deviations
+FEWEST_BINS = 4  # of costs, where a batch has fewer candidates (ours)
 TPE_STARTUP = 10  # random candidates before TPE models anything: Optuna's default
 ATTEMPTS = 100  # times that a batch of new feasible children is tried for
 
@@ -64,14 +65,20 @@ class Nars:
         if not len(points):
             return self.pool.points[self._first(n)]
         free = self.pool.free(points)
-        bins = cost_bins(self.pool.costs, min(n, self.settings.cost_bins or n))
+        bins = cost_bins(self.pool.costs, self._bins(n))
         if self.settings.choose == "best_per_bin":
             rows = best_per_bin(self.predictor.predict(self._features), bins, n, ~free)
         else:
-            minded = seconds if self.settings.choose == "improvement_per_second" else None
-            takes = predicted_seconds(self._features, self.pool.costs, self.pool.rows(points), minded)
+            takes = np.ones(len(free))
+            if self.settings.choose == "improvement_per_second" and seconds is not None:
+                takes = predicted_seconds(self._features, self.pool.costs, self.pool.rows(points), seconds)
             rows = self._improving(n, bins, free, self._front(bins, points, accuracies), takes)
         return self.pool.points[rows]
+
+    def _bins(self, n: int) -> int:
+        if self.settings.choose == "best_per_bin":
+            return min(n, self.settings.cost_bins or n)
+        return self.settings.cost_bins or max(n, FEWEST_BINS)
 
     def _first(self, n: int) -> np.ndarray:
         if self.settings.first_batch is None:

@@ -107,8 +107,8 @@ class RoundsSettings(Settings):
 
     `cost_axis` is the cost over which candidates are spread and fronts drawn (macs: paper).
 
-    Round one trains `first_batch` candidates (null: a batch), each later one `batch`: 1 chooses every candidate by all
-    that were trained before, for one worker. Once `early_stop_candidates` or
+    Round one trains `first_batch` candidates (null: a batch, and two at least), each later one `batch`: 1 chooses every
+    candidate by all that were trained before, for one worker. Once `early_stop_candidates` or
     more were trained to the end, trainings stop where these are ranked as at the end from then on, with a correlation
     of at least `early_stop_correlation` (0.92: paper; the number of candidates: ours).
     """
@@ -125,7 +125,7 @@ class RoundsSettings(Settings):
 
     def size(self, number: int) -> int:
         """How many candidates round `number`, from 1 on, trains."""
-        return self.first_batch or self.batch if number == 1 else self.batch
+        return self.first_batch or max(self.batch, 2) if number == 1 else self.batch
 
     @property
     def candidates(self) -> int:
@@ -139,8 +139,9 @@ class NarsSettings(RoundsSettings):
     expected improvement per second of training: where trainings take very different times, more of them fit into the
     same hours (ours, measured in experiments/cost_aware). What it chooses depends on how fast the machines were.
 
-    `cost_bins` null makes as many as a batch has candidates, so that every later constraint is served; 1 looks for the
-    best candidate of the window, whatever its cost.
+    `cost_bins` null makes as many as a batch has candidates, and four at least, so that every later constraint is
+    served; 1 looks for the best candidate of the window, whatever its cost. A batch of fewer candidates than bins takes
+    those that improve most on theirs; best_per_bin makes no more bins than a batch has candidates.
     """
 
     name: Literal["nars"]

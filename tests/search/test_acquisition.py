@@ -43,6 +43,11 @@ def test_each_choice_improves_most_for_its_time(seed):
     for b, column in enumerate(improve_bins(gains, bins, known, 2, takes=takes)):
         per_second = [improvement(gains[:, [j]] - known[b], [0]) / takes[j] for j in np.flatnonzero(bins == b)]
         assert column == 100 * b + int(np.argmax(per_second))
+    # Where one bin is empty, what it leaves is taken from all others, as if nothing had been chosen yet.
+    first, second, *rest = improve_bins(gains, 0 * bins, np.zeros(2), 4, takes=takes).tolist()
+    assert [first, second] == chosen[:2]
+    others = np.setdiff1d(np.arange(200), chosen[:2])
+    assert rest == others[expected_improvement(gains[:, others], 2, takes=takes[others])].tolist()
 
 
 def test_two_that_are_good_in_different_cases_beat_two_alike():

@@ -49,7 +49,7 @@ def test_a_threshold_of_the_correlation_itself_is_reached():
 def test_few_candidates_tell_nothing(n):
     stop = early_stop(curves_with([True, True, True], n=n), 0.92, fewest=12, noise_level=0.0)
     assert (stop.epoch, stop.correlations) == (3, ())
-    assert stop.why_not == f"{n} candidates are too few to tell where (12 are needed)"
+    assert stop.why_not == f"{n} candidate{'s are' if n > 1 else ' is'} too few to tell where (12 are needed)"
     assert early_stop(curves_with([True, True, True], n=12), 0.92, fewest=12, noise_level=0.0).epoch == 1
 
 

@@ -46,8 +46,3 @@ def test_all_take_alike_until_a_few_are_known(planted, known):
     rows = np.arange(5)
     some = np.where(rows < known, seconds[rows], np.nan)
     assert (np.ptp(predicted_seconds(x, costs, rows, some)) == 0) == (known < FEWEST)
-
-
-def test_all_take_alike_where_seconds_are_not_minded(planted):
-    x, costs, _ = planted
-    assert predicted_seconds(x, costs, np.arange(5), None).tolist() == [1.0] * 200

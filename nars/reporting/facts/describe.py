@@ -48,6 +48,11 @@ def limits(constraint: str) -> str:
     return "without limits" if constraint == "none" else f"with {constraint}"
 
 
+def counted(n: int, thing: str) -> str:
+    """ "1 candidate", "2 candidates"."""
+    return f"{n} {thing}{'s' * (n != 1)}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: 95 s, 12 min, 3.5 h, 2.1 days; `-` for None."""
     if seconds is None:

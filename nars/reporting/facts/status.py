@@ -3,7 +3,6 @@
 from statistics import median
 
 from nars.costs.table import cell
-from nars.records import Record
 from nars.reporting.facts.courses import Course, courses_of
 from nars.reporting.facts.describe import duration
 from nars.reporting.facts.sections import sections_of
@@ -51,13 +50,9 @@ def _left(run: Run, trained: int) -> int:
 
 def _time_left(course: Course, left: int, running: int) -> str:
     """From the seconds of an epoch so far, the epochs that are left, and how many trainings run at once."""
-    seconds = [_seconds_of_an_epoch(c.record) for c in course.section.with_status("finished")]
+    seconds = [c.record.seconds_per_epoch for c in course.section.with_status("finished")]
     if not left:
         return "the answer is next"
     if not seconds or not running:
         return "time left unknown" if running else "no process trains: the command that started it goes on"
     return f"about {duration(median(seconds) * course.section.epoch * left / running)} left"
-
-
-def _seconds_of_an_epoch(record: Record) -> float:
-    return record.seconds / max(len(record.accuracies), 1)

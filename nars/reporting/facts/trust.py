@@ -3,7 +3,7 @@
 import math
 
 from nars.costs.constraint import Constraint
-from nars.reporting.facts.describe import duration
+from nars.reporting.facts.describe import counted, duration
 from nars.reporting.facts.supernets import supernet_sentences
 from nars.search.tau_interval import kendall_interval
 from nars.study.answers import Run
@@ -44,8 +44,8 @@ def _work(summary: SearchSummary) -> str | None:
     data = summary.settings["data"]["name"]
     diverged = f" {work.diverged} diverged." if work.diverged else ""
     return (
-        f"Trained {work.trained} candidates on {data} ({duration(work.training_seconds)} of training) and reused "
-        f"{work.reused} from the ledger.{diverged}"
+        f"Trained {counted(work.trained, 'candidate')} on {data} ({duration(work.training_seconds)} of training) and "
+        f"reused {work.reused} from the ledger.{diverged}"
     )
 
 

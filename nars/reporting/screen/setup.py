@@ -7,6 +7,7 @@ from typing import Protocol
 from rich.console import Console
 
 from nars.costs.constraint import Constraint
+from nars.reporting.facts.describe import counted
 from nars.search.strategies import random_start
 from nars.settings import (
     ConfirmSettings,
@@ -173,7 +174,7 @@ def _supernet(method: DifferentiableSettings) -> str:
 
 def _strategy(strategy: StrategySettings) -> str:
     asked, first = strategy.candidates, strategy.size(1)
-    words = f"{strategy.name}, {strategy.rounds} rounds of {strategy.batch} candidate{'s' * (strategy.batch > 1)}"
+    words = f"{strategy.name}, {strategy.rounds} rounds of {counted(strategy.batch, 'candidate')}"
     if first != strategy.batch:
         words += f", the first of {first}"
     start = random_start(strategy)

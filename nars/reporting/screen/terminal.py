@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nars.costs.constraint import Constraint
 from nars.costs.table import COSTS, cell, in_words, known
-from nars.reporting.facts.describe import architecture_strip, differences, duration, limits, recipe_line
+from nars.reporting.facts.describe import architecture_strip, counted, differences, duration, limits, recipe_line
 from nars.reporting.facts.headline import PAIRS, headline, measured_words, predicted_words
 from nars.reporting.facts.measured import with_measurements
 from nars.reporting.facts.trust import trust_sentences
@@ -43,7 +43,7 @@ def print_round(console: Console, done: Round, history: History, constraint: Con
     console.print(
         f"round {done.number}: {_gave(accuracies, history.epoch)}" + (f" ({', '.join(notes)})" if notes else "")
     )
-    if constraint.label != "none":
+    if accuracies and constraint.label != "none":
         kept = [a for a, record in zip(accuracies, trained, strict=True) if constraint.kept_by(record.costs)]
         best = f"best {max(kept):.3f} of {len(kept)}" if kept else "no candidate"
         console.print(f"  {best} {limits(constraint.label)}")
@@ -59,9 +59,8 @@ def print_round(console: Console, done: Round, history: History, constraint: Con
 def _gave(accuracies: Sequence[float], epoch: int) -> str:
     if not accuracies:
         return "no candidate was trained"
-    if len(accuracies) == 1:
-        return f"1 candidate, accuracy after epoch {epoch} {accuracies[0]:.3f}"
-    return f"{len(accuracies)} candidates, accuracy after epoch {epoch} {min(accuracies):.3f} to {max(accuracies):.3f}"
+    reached = " to ".join(dict.fromkeys(f"{accuracy:.3f}" for accuracy in (min(accuracies), max(accuracies))))
+    return f"{counted(len(accuracies), 'candidate')}, accuracy after epoch {epoch} {reached}"
 
 
 def _print_early_stop(console: Console, stop: EarlyStop) -> None:
@@ -91,14 +90,14 @@ def print_plan(console: Console, plan: "Plan") -> None:
     if plan.seconds_per_mac is None:
         new = sum(job.key not in plan.known for job in plan.jobs)
         console.print(
-            f"{_stage(plan)} would train {new} candidates for {plan.epochs} epochs and reuse {len(plan.known)}, "
-            f"and the rounds after it {plan.later} more; how long is unknown here: {plan.measured}"
+            f"{_stage(plan)} would train {counted(new, 'candidate')} for {counted(plan.epochs, 'epoch')} and reuse "
+            f"{len(plan.known)}, and the rounds after it {plan.later} more; how long is unknown here: {plan.measured}"
         )
         return
     new = [plan.seconds(job) for job in plan.jobs if job.key not in plan.known]
     lines = [
-        f"{_stage(plan)} would train {len(new)} candidates for {plan.epochs} epochs and reuse {len(plan.known)}: "
-        f"{duration(sum(new))} of training ({plan.measured})."
+        f"{_stage(plan)} would train {counted(len(new), 'candidate')} for {counted(plan.epochs, 'epoch')} and reuse "
+        f"{len(plan.known)}: {duration(sum(new))} of training ({plan.measured})."
     ]
     later = plan.later * sum(new) / len(new)
     if plan.later:

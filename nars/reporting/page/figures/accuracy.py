@@ -12,7 +12,7 @@ from nars.reporting.facts.headline import predicted_bar
 from nars.reporting.facts.measured import with_measurements
 from nars.reporting.facts.sections import Section, Trained
 from nars.reporting.page.escape import escaped
-from nars.reporting.page.figures.style import ANSWER, GREY, blank, color_of, hover, round_name
+from nars.reporting.page.figures.style import ANSWER, GREY, blank, color_of, hover, in_legend, round_name
 
 
 def accuracy_against_cost(section: Section, axis: Cost | None = None) -> go.Figure | None:
@@ -26,6 +26,7 @@ def accuracy_against_cost(section: Section, axis: Cost | None = None) -> go.Figu
     for number, candidates in section.rounds.items():
         finished = [c for c in candidates if c.record.status == "finished"]
         marks = {"name": round_name(number), "color": color_of(number), "symbol": "circle"}
+        marks["legend"] = in_legend(number)
         _candidates(figure, section, finished, axis, **marks)
     _candidates(figure, section, section.with_status("diverged"), axis, name="diverged", color=GREY, symbol="x")
     if axis is section.axis:
@@ -48,6 +49,7 @@ def _candidates(
     name: str,
     color: str,
     symbol: str,
+    legend: bool = True,
 ) -> None:
     if candidates:
         figure.add_scatter(
@@ -55,6 +57,7 @@ def _candidates(
             y=[section.accuracy(c) for c in candidates],
             mode="markers",
             name=name,
+            showlegend=legend,
             marker={"color": color, "size": 8, "opacity": 0.8, "symbol": symbol},
             text=[hover(section, c) for c in candidates],
             hovertemplate=f"%{{text}}<br>%{{x:.4s}} {axis.label}<extra></extra>",
@@ -156,6 +159,7 @@ def predicted_against_measured(section: Section) -> go.Figure | None:
                 y=[section.accuracy(c) for c in shown_here],
                 mode="markers",
                 name=round_name(number),
+                showlegend=in_legend(number),
                 marker={"color": color_of(number), "size": 8, "opacity": 0.8},
                 text=[hover(section, c) for c in shown_here],
                 hovertemplate="%{text}<br>predicted %{x:.3f}<extra></extra>",

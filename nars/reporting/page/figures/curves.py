@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from nars.reporting.facts.sections import Section
-from nars.reporting.page.figures.style import ANSWER, GREY, blank, color_of, round_name
+from nars.reporting.page.figures.style import ANSWER, GREY, blank, color_of, in_legend, round_name
 
 
 def learning_curves(section: Section) -> go.Figure | None:
@@ -19,7 +19,7 @@ def learning_curves(section: Section) -> go.Figure | None:
     figure = blank(520 if correlations else 380, figure=make_subplots(rows=rows, cols=1, shared_xaxes=True, **heights))
     for number, candidates in section.rounds.items():
         curves = {c.record.candidate.name: c.record.accuracies for c in candidates}
-        _curves(figure, curves, name=round_name(number), color=color_of(number))
+        _curves(figure, curves, name=round_name(number), color=color_of(number), legend=in_legend(number))
     _curves(figure, section.begun, name="begun", color=GREY)
     if correlations:
         _correlations(figure, section, correlations)
@@ -32,7 +32,9 @@ def learning_curves(section: Section) -> go.Figure | None:
     return figure
 
 
-def _curves(figure: go.Figure, curves: dict[str, Sequence[float]], *, name: str, color: str) -> None:
+def _curves(
+    figure: go.Figure, curves: dict[str, Sequence[float]], *, name: str, color: str, legend: bool = True
+) -> None:
     """All curves in one trace, with gaps between them."""
     x, y, names = [], [], []
     for key, accuracies in curves.items():
@@ -46,6 +48,7 @@ def _curves(figure: go.Figure, curves: dict[str, Sequence[float]], *, name: str,
             y=y[:-1],
             mode="lines+markers" if len(x) < 200 else "lines",
             name=name,
+            showlegend=legend,
             line={"color": color, "width": 1.2},
             marker={"size": 4},
             opacity=0.8,

@@ -36,6 +36,11 @@ def color_of(number: int) -> str:
     return ROUND_COLORS[(number - 1) % len(ROUND_COLORS)] if number else ROUND_COLORS[0]
 
 
+def in_legend(number: int) -> bool:
+    """Whether a round is: of many, those whose colour no other has."""
+    return number <= len(ROUND_COLORS)
+
+
 def round_name(number: int) -> str:
     return f"round {number}" if number else "trained"
 
