@@ -416,7 +416,7 @@ def test_rounds_of_one_for_their_seconds_answer_another_limit_from_the_ledger(fi
     )
     short = (*of_one, "protocol.epochs=1", "protocol.steps_per_epoch=2", "reference=none")
     output = run_here(*short, "confirm.pairs=2", "confirm.epochs=2", runs=tmp_path)
-    assert "It ranked 4 candidates before they were trained" in output
+    assert "round 5: 1 candidate, accuracy after epoch 1 " in output
     again = run_here(*short, "constraint.max_macs=1.9e6", "confirm.pairs=0", runs=tmp_path)
     assert "Trained 0 candidates on digits" in again
     assert "reused 8 from the ledger" in again
