@@ -379,7 +379,9 @@ def test_a_dry_run_says_what_would_be_trained_and_trains_nothing(finished, tmp_p
     assert "(measured just now: " in output
     assert "The rounds after it would train 4 more: at most " in output
     assert "The answer is not confirmed: confirm.pairs=3 would take 7 trainings at most, " in " ".join(output.split())
-    assert re.search(r"With \d+ at a time \(executor\.workers=\d+\) all that takes about ", " ".join(output.split()))
+    assert re.search(
+        r"With \d+ at a time at most \(executor\.workers=\d+\) all that takes about ", " ".join(output.split())
+    )
     assert not list(tmp_path.iterdir())
     shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
     before = len(ledger(tmp_path))

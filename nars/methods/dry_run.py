@@ -62,8 +62,8 @@ class Plan:
     ledger knows, seconds of an epoch by MACs, None where they are unknown.
 
     `measured` says where these come from, or why they are unknown; `later` is how many trainings the rounds after it
-    ask for; `confirm` what comes after these, with its epochs, beside a reference of `reference_macs`, None without
-    one; `workers` is how many train at a time, None where a cluster decides.
+    ask for, `batch` each; `confirm` what comes after these, with its epochs, beside a reference of `reference_macs`,
+    None without one; `workers` is how many train at a time, None where a cluster decides.
     """
 
     number: int | None
@@ -73,6 +73,7 @@ class Plan:
     seconds_per_mac: float | None
     measured: str
     later: int
+    batch: int
     confirm: ConfirmSettings
     reference_macs: float | None
     workers: int | None
@@ -80,6 +81,11 @@ class Plan:
     def seconds(self, job: TrainingJob) -> float:
         """What is left of a training in one worker, if the time of an epoch is known."""
         return 0.0 if job.key in self.known else job.costs["macs"] * self.seconds_per_mac * self.epochs
+
+    def wall_seconds(self, *stages: tuple[float, int]) -> float:
+        """How long stages take one after the other, each of so many seconds of training and so many trainings that may
+        go on at once: a round waits for its last training."""
+        return sum(seconds / min(self.workers, trainings) for seconds, trainings in stages if trainings)
 
     def confirmation(self, pairs: int) -> tuple[int, float]:
         """How many trainings confirming `pairs` pairs found and as many trained ones takes at most, with the reference,
@@ -123,6 +129,7 @@ def plan_of(
         seconds_per_mac=rate,
         measured=measured,
         later=0 if missing.number is None else (rounds.rounds - missing.number) * rounds.batch,
+        batch=rounds.batch,
         confirm=confirm.model_copy(update={"epochs": confirm.epochs or jobs[0].protocol.epochs}),
         reference_macs=reference.costs["macs"] if reference else None,
         workers=getattr(trainer.executor, "workers", None),

@@ -99,8 +99,10 @@ def print_plan(console: Console, plan: "Plan") -> None:
         f"{_stage(plan)} would train {counted(len(new), 'candidate')} for {counted(plan.epochs, 'epoch')} and reuse "
         f"{len(plan.known)}: {duration(sum(new))} of training ({plan.measured})."
     ]
-    later = plan.later * sum(new) / len(new)
+    stages = [(sum(new), len(new))]
     if plan.later:
+        later = plan.later * sum(new) / len(new)
+        stages.append((later, plan.batch))
         lines.append(f"The rounds after it would train {plan.later} more: at most {duration(later)}.")
     if plan.number is not None:
         pairs = plan.confirm.pairs or PAIRS
@@ -108,13 +110,13 @@ def print_plan(console: Console, plan: "Plan") -> None:
         takes = f"{trainings} trainings at most, {duration(seconds)}"
         if plan.confirm.pairs:
             lines.append(f"Then the answer is confirmed (confirm.pairs={pairs}): {takes}.")
-            later += seconds
+            stages.append((seconds, trainings))
         else:
             lines.append(f"The answer is not confirmed: confirm.pairs={pairs} would take {takes}.")
-    if plan.workers:  # a round waits for its last training
-        at_a_time = min(plan.workers, len(new))
-        share = duration((sum(new) + later) / at_a_time)
-        lines.append(f"With {at_a_time} at a time (executor.workers={plan.workers}) all that takes about {share}.")
+    if plan.workers:
+        most = min(plan.workers, max(trainings for _, trainings in stages))
+        takes = duration(plan.wall_seconds(*stages))
+        lines.append(f"With {most} at a time at most (executor.workers={plan.workers}) all that takes about {takes}.")
     console.print(" ".join(lines))
 
 
