@@ -1,4 +1,4 @@
-"""What a dry run says that a search takes."""
+"""How long the plan of a dry run takes."""
 
 import pytest
 
