@@ -163,7 +163,8 @@ class CandidateTrainer:
         self.ledger.append(record)
         self.trained += record.status != "failed"
         self.seconds += record.seconds
-        return record
+        # As a restart reads it, with the pace of an earlier, shorter training; a failure replaces nothing.
+        return record if record.status == "failed" else self.ledger.get(job.key)
 
     def _show(self, work: SharedJobs) -> None:
         finished, epochs, best = work.progress()
