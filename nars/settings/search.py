@@ -108,9 +108,9 @@ class RoundsSettings(Settings):
     `cost_axis` is the cost over which candidates are spread and fronts drawn (macs: paper).
 
     Round one trains `first_batch` candidates (null: a batch, and two at least), each later one `batch`: 1 chooses every
-    candidate by all that were trained before, for one worker. Once `early_stop_candidates` or
-    more were trained to the end, trainings stop where these are ranked as at the end from then on, with a correlation
-    of at least `early_stop_correlation` (0.92: paper; the number of candidates: ours).
+    candidate by all that were trained before, for one worker. Once `early_stop_candidates` or more were trained to the
+    end, trainings stop where these are ranked as at the end from then on, with a correlation of at least
+    `early_stop_correlation` (0.92: paper; the number of candidates: ours).
     """
 
     pool_size: PositiveInt = 20_000

@@ -65,9 +65,9 @@ def test_a_search_in_its_first_round(in_round_one):
     assert line.endswith("3 trained, round 1 of 2, 5 pending, 2 of them running, about 4 s left")
 
 
-@pytest.mark.parametrize(("first", "pending"), [(None, 8), (2, 6), (6, 10)])
-def test_what_is_left_counts_a_first_batch_of_another_size(tiny_maker, first, pending):
-    maker = tiny_maker("strategy.rounds=2", "strategy.batch=4", f"strategy.first_batch={first or 'null'}")
+@pytest.mark.parametrize(("batch", "first", "pending"), [(4, None, 8), (4, 2, 6), (4, 6, 10), (1, None, 3), (1, 4, 5)])
+def test_what_is_left_counts_a_first_batch_of_another_size(tiny_maker, batch, first, pending):
+    maker = tiny_maker("strategy.rounds=2", f"strategy.batch={batch}", f"strategy.first_batch={first or 'null'}")
     begun(maker)
     assert f"round 1 of 2, {pending} pending, 0 of them running" in status_line(read_study(maker.folder))
 

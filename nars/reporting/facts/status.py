@@ -44,7 +44,7 @@ def _incumbent(course: Course) -> str:
 
 def _left(run: Run, trained: int) -> int:
     strategy = run.summary.settings["strategy"]
-    first = strategy.get("first_batch") or strategy["batch"]
+    first = strategy.get("first_batch") or max(strategy["batch"], 2)
     return max(first + (strategy["rounds"] - 1) * strategy["batch"] - trained, 0)
 
 
