@@ -1,6 +1,8 @@
 """What a fit learns: a network, a Gaussian process, or a blend weighted by how each predicts records left out; of one
 kind of targets, or of both."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -10,8 +12,10 @@ from nars.predictor.process import GaussianProcess
 from nars.predictor.targets import Targets
 
 PRIOR_RECORDS = 40  # the equal blend of network and process counts as much as so many records (ours)
-PRIOR_OF_KINDS = 10  # and so does that of both kinds of targets, and the process's own deviations
+PRIOR_OF_KINDS = 10  # and so do that of both kinds of targets and deviations as the process gives them
 HELD = 0.75  # of the errors on records left out are what deviations are made to hold (ours)
+LEAST_ERROR = 0.05  # deviations; of smaller errors no logarithm says anything (ours)
+WIDEST = math.e  # times as wide as in the middle deviations may be at the ends (ours)
 LEAST_SHARE = 0.2  # what would have less is left out: half of the parts, for 0.001 of Kendall tau (ours)
 
 
@@ -20,9 +24,10 @@ class AccuracyModel(nn.Module):
 
     `share` is the network's part of a blend. `residual` is the root mean square error of left-out records where there
     is no process (of the fitted records, and too small, where none is left out); `spread` is what the process's
-    deviations are multiplied with to agree with its errors on records left out, `reach` is the same for searches, and
-    mostly wider: with `spread` in its place they found no better answers, and mostly worse (ours,
-    `experiments/default_answers`).
+    deviations are multiplied with to agree with its errors on records left out, and `growth` how they grow towards the
+    ends of the targets, where normal scores stretch what lies close together: see `growth_of`. `reach` is what `spread`
+    is, for searches: one number, and mostly wider; with `spread` in its place they found no better answers, and mostly
+    worse (ours, `experiments/default_answers`).
     """
 
     def __init__(self, targets: Targets, *, network: AccuracyNetwork | None, process: GaussianProcess | None):
@@ -34,6 +39,7 @@ class AccuracyModel(nn.Module):
         self.register_buffer("share", torch.tensor(0.0 if network is None else 1.0, dtype=torch.float64))
         self.register_buffer("residual", torch.zeros((), dtype=torch.float64))
         self.register_buffer("spread", torch.ones((), dtype=torch.float64))
+        self.register_buffer("growth", torch.zeros((), dtype=torch.float64))
         self.register_buffer("reach", torch.ones((), dtype=torch.float64))
 
     @property
@@ -49,11 +55,13 @@ class AccuracyModel(nn.Module):
             return self.process(wide)
         return self.share * self.network(x).mean(dim=0).double() + (1 - self.share) * self.process(wide)
 
-    def deviation(self, x: Tensor, wide: Tensor, *, exploring: bool = False) -> Tensor:
-        """Standard deviations float64 (n,) of new measurements of those targets; `exploring`: as wide as draws are."""
+    def deviation(self, mean: Tensor, x: Tensor, wide: Tensor, *, exploring: bool = False) -> Tensor:
+        """Standard deviations float64 (n,) of new measurements at x and `wide`, as `mean` takes them, where targets
+        `mean` float64 (n,) are expected, which a network alone does not look at; `exploring`: as wide as draws are."""
         if self.process is None:
             return (self.network(x).double().var(dim=0, unbiased=False) + self.residual.square()).sqrt()
-        return (self.reach if exploring else self.spread) * self.process.variance(wide).sqrt()
+        factor = self.reach if exploring else self.spread * grown(self.growth, mean)
+        return factor * self.process.variance(wide).sqrt()
 
     def draws(self, x: Tensor, wide: Tensor, n: int, *, generator: torch.Generator) -> Tensor:
         """n joint samples float64 (n, rows) of what new measurements would be, were there no noise.
@@ -87,11 +95,14 @@ class AccuracyModel(nn.Module):
         return predicted
 
     def scale(self, y: Tensor, network: Tensor | None, process: Tensor, variance: Tensor) -> None:
-        """Set `spread` from the fitted targets y (n,) and what was said of records left out: by the network's members
-        (n,), and by the process, tuned without them, means and variances (n,): `GaussianProcess.leave_out_and_tune`.
+        """Set `growth` and `spread` from the fitted targets y (n,) and what was said of records left out: by the
+        network's members (n,), and by the process, tuned without them, means and variances (n,):
+        `GaussianProcess.leave_out_and_tune`.
         """
         predicted = process if network is None else self.share * network + (1 - self.share) * process
-        self.spread = spread_of((y - predicted) / variance.sqrt())
+        errors = (y - predicted) / variance.sqrt()
+        self.growth = growth_of(errors, predicted)
+        self.spread = spread_of(errors / grown(self.growth, predicted))
 
 
 class BothKinds(nn.Module):
@@ -124,9 +135,9 @@ class BothKinds(nn.Module):
             return standardised
         return self.share * standardised + (1 - self.share) * self.normal_scores.mean(x, wide)
 
-    def deviation(self, x: Tensor, wide: Tensor, *, exploring: bool = False) -> Tensor:
+    def deviation(self, mean: Tensor, x: Tensor, wide: Tensor, *, exploring: bool = False) -> Tensor:
         """See `AccuracyModel.deviation`."""
-        return self.normal_scores.deviation(x, wide, exploring=exploring)
+        return self.normal_scores.deviation(mean, x, wide, exploring=exploring)
 
     def draws(self, x: Tensor, wide: Tensor, n: int, *, generator: torch.Generator) -> Tensor:
         """See `AccuracyModel.draws`."""
@@ -145,10 +156,13 @@ class BothKinds(nn.Module):
         return torch.as_tensor(self.normal_scores.targets.of_accuracies(accuracies))
 
 
-def with_reach(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a model; in files of before draws had a `reach` of their own it is their `spread`."""
+def with_later_parts(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a model; in files of before draws had a `reach` of their own it is their `spread`, and in those of
+    before deviations had a `growth` that is 0."""
     own = [name for name in state if name.endswith("spread") and not name.endswith("process.spread")]
-    return {name.removesuffix("spread") + "reach": state[name] for name in own} | state
+    reach = {name.removesuffix("spread") + "reach": state[name] for name in own}
+    growth = {name.removesuffix("spread") + "growth": torch.zeros_like(state[name]) for name in own}
+    return reach | growth | state
 
 
 def blend_share(y: Tensor, first: Tensor, second: Tensor, *, prior: float, flattery: float = 0.0) -> Tensor:
@@ -175,6 +189,24 @@ def spread_of(errors: Tensor) -> Tensor:
     middles = (torch.arange(PRIOR_OF_KINDS, dtype=torch.float64) + 0.5) / PRIOR_OF_KINDS
     *expected, held = torch.special.ndtri((1 + torch.cat([middles, torch.tensor([HELD]).double()])) / 2)
     return torch.cat([errors.abs(), torch.stack(expected)]).quantile(HELD) / held
+
+
+def growth_of(errors: Tensor, predicted: Tensor) -> Tensor:
+    """How the logarithm of the size of errors (n,), given in deviations, grows with the square of the predicted target
+    (n,) (scalar): the slope of ridge regression, as if `PRIOR_OF_KINDS` more records, of squares one from the mean, had
+    errors that do not grow.
+
+    Never less than 0, so a little too great where errors do not grow: a search shows the best predicted of thousands
+    of candidates, of which some are there by error, so their deviations must not be narrower (ours).
+    """
+    sizes, squares = errors.abs().clamp_min(LEAST_ERROR).log(), predicted.square()
+    squares = squares - squares.mean()
+    return ((squares * sizes).sum() / (squares.square().sum() + PRIOR_OF_KINDS)).clamp_min(0)
+
+
+def grown(growth: Tensor, predicted: Tensor) -> Tensor:
+    """How much wider deviations are at predicted targets (n,) than in the middle, where targets are 0."""
+    return (growth * predicted.square()).exp().clamp_max(WIDEST)
 
 
 def settled(share: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from scipy.stats import kendalltau
 from nars.errors import UserError
 from nars.predictor.encoding import Thermometer, scaled_choices, seen_choices
 from nars.predictor.fitting import fitted_model
-from nars.predictor.model import AccuracyModel, BothKinds, with_reach
+from nars.predictor.model import AccuracyModel, BothKinds, with_later_parts
 from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder, ProxyNetwork, proxy_loss, with_members
 from nars.predictor.phases import Batches, minimise, one_thread
 from nars.predictor.process import GaussianProcess
@@ -135,7 +135,8 @@ class Predictor:
         """
 
         def ends(rows: torch.Tensor, wide: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            mean, std = self._model.mean(rows, wide), self._model.deviation(rows, wide, exploring=exploring)
+            mean = self._model.mean(rows, wide)
+            std = self._model.deviation(mean, rows, wide, exploring=exploring)
             return mean, mean - std, mean + std
 
         mean, low, high = self._in_chunks(x, ends)
@@ -203,7 +204,7 @@ class Predictor:
             predictor._steps = Thermometer(metadata["steps"])
         predictor.check = metadata.get("check")  # files of version 0.1 have none
         for part, build in (("proxy", predictor._empty_proxy_network), ("model", predictor._empty_model)):
-            state = with_reach(part_of(tensors, part))
+            state = with_later_parts(part_of(tensors, part))
             if state:
                 try:
                     network = build(state)

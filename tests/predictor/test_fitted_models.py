@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nars.predictor.fitting import fitted_model
-from nars.predictor.model import spread_of
+from nars.predictor.model import grown, growth_of, spread_of
 from nars.settings import FitSettings, PredictorSettings
 
 
@@ -24,8 +24,12 @@ def test_deviations_are_scaled_by_records_on_which_nothing_was_tuned(targets):
         torch.randperm(24, generator=again)
     mean, variance = scaled.process.leave_out_and_tune(slopes=slopes, steps=4, generator=again)
     y = torch.as_tensor(scaled.targets.of_accuracies(accuracies))
-    expected = spread_of((y - mean) / variance.sqrt())
-    assert abs(float(expected) - 1) > 0.01
-    torch.testing.assert_close(scaled.spread, expected)
+    errors = (y - mean) / variance.sqrt()
+    growth = growth_of(errors, mean)
+    assert growth > 0.01
+    spread = spread_of(errors / grown(growth, mean))
+    assert abs(float(spread) - 1) > 0.01
+    torch.testing.assert_close((scaled.growth, scaled.spread), (growth, spread))
     with torch.inference_mode():
-        torch.testing.assert_close(model.deviation(wide, wide), expected * scaled.process.variance(wide).sqrt())
+        expected = spread * grown(growth, y) * scaled.process.variance(wide).sqrt()
+        torch.testing.assert_close(model.deviation(y, wide, wide), expected)

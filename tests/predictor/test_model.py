@@ -1,11 +1,23 @@
 """Blending: the share follows the better prediction, and folds leave every record out once."""
 
+import math
 from functools import partial
 
 import pytest
 import torch
 
-from nars.predictor.model import AccuracyModel, BothKinds, blend_share, folds, left_out, settled, spread_of, with_reach
+from nars.predictor.model import (
+    AccuracyModel,
+    BothKinds,
+    blend_share,
+    folds,
+    grown,
+    growth_of,
+    left_out,
+    settled,
+    spread_of,
+    with_later_parts,
+)
 from nars.predictor.network import AccuracyHead, AccuracyNetwork, Encoder
 from nars.predictor.process import GaussianProcess
 from nars.predictor.targets import Targets
@@ -73,7 +85,7 @@ def test_a_network_s_deviation_is_that_of_its_members_and_of_errors_on_records_l
     torch.testing.assert_close(y - said, torch.stack(errors))
     torch.testing.assert_close(alone.mean(x, x), members.mean(dim=0))
     variance = (members - members.mean(dim=0)).square().mean(dim=0) + residual**2
-    torch.testing.assert_close(alone.deviation(x, x), variance.sqrt())
+    torch.testing.assert_close(alone.deviation(said, x, x), variance.sqrt())
     draws = alone.draws(x, x, 200, generator=torch.Generator().manual_seed(2))
     assert {tuple(row) for row in draws.tolist()} == {tuple(row) for row in members.tolist()}
 
@@ -87,9 +99,13 @@ def test_a_process_s_deviations_agree_with_errors_on_records_left_out(parts):
     mean, variance = process.leave_one_out()
     torch.testing.assert_close(said, mean)
     alone.scale(y, None, mean - 1, 4 * variance)  # what it would have said, had it not been tuned on them
-    torch.testing.assert_close(alone.spread, spread_of((y - mean + 1) / variance.sqrt() / 2))
+    errors = (y - mean + 1) / variance.sqrt() / 2
+    torch.testing.assert_close(alone.growth, growth_of(errors, mean - 1))
+    assert alone.growth > 0.01
+    torch.testing.assert_close(alone.spread, spread_of(errors / grown(alone.growth, mean - 1)))
     torch.testing.assert_close(alone.mean(x, x), process(x))
-    torch.testing.assert_close(alone.deviation(x, x), alone.spread * process.variance(x).sqrt())
+    expected = alone.spread * grown(alone.growth, y) * process.variance(x).sqrt()
+    torch.testing.assert_close(alone.deviation(y, x, x), expected)
 
 
 @torch.no_grad()
@@ -105,33 +121,50 @@ def test_a_blend_is_shared_by_errors_on_records_left_out(parts):
     torch.testing.assert_close(said, predicted)
     torch.testing.assert_close(blend.share, share)
     blend.scale(y, by_network, alone + 1, variance)
-    spread = spread_of((y - predicted - (1 - share)) / variance.sqrt())
-    torch.testing.assert_close(blend.spread, spread)
+    errors, without = (y - predicted - (1 - share)) / variance.sqrt(), predicted + (1 - share)
+    growth = growth_of(errors, without)
+    assert growth > 0.01
+    spread = spread_of(errors / grown(growth, without))
+    torch.testing.assert_close((blend.growth, blend.spread), (growth, spread))
     squares = float(((y - predicted).square() / variance).sum())
     assert blend.reach == pytest.approx(((squares + 10) / (40 + 10) * (1 + 5 / 40)) ** 0.5, rel=1e-9)
     mean = share * network(x).double().mean(dim=0) + (1 - share) * process(x)
     torch.testing.assert_close(blend.mean(x, x), mean)
     draws = blend.draws(x, x, 3, generator=torch.Generator().manual_seed(2))
     of_process = process.draws(x, 3, generator=torch.Generator().manual_seed(2))
-    torch.testing.assert_close(blend.deviation(x, x), spread * process.variance(x).sqrt())
-    torch.testing.assert_close(blend.deviation(x, x, exploring=True), blend.reach * process.variance(x).sqrt())
+    deviation = process.variance(x).sqrt()
+    torch.testing.assert_close(blend.deviation(mean, x, x), spread * grown(growth, mean) * deviation)
+    torch.testing.assert_close(blend.deviation(mean, x, x, exploring=True), blend.reach * deviation)
     torch.testing.assert_close(draws, mean + blend.reach * (of_process - process(x)))
 
 
-def test_files_of_before_draws_had_a_reach_of_their_own_are_read(parts):
+def test_files_of_before_deviations_had_a_growth_are_read(parts):
+    blend = model(*parts[2:])
+    blend.reach.fill_(2)
+    again = model(*parts[2:])
+    again.growth.fill_(3)
+    again.load_state_dict(with_later_parts({n: t for n, t in blend.state_dict().items() if n != "growth"}))
+    assert (again.reach, again.growth) == (2, 0)
+
+
+def test_files_of_before_draws_had_a_reach_and_deviations_a_growth_are_read(parts):
     *_, network, process = parts
     blend = model(network, process)
     blend.spread.fill_(1.25)
-    old = {name: tensor for name, tensor in blend.state_dict().items() if name != "reach"}
+    old = {name: tensor for name, tensor in blend.state_dict().items() if name not in ("reach", "growth")}
     again = model(network, process)
-    again.load_state_dict(with_reach(old))
+    again.growth.fill_(3)
+    again.load_state_dict(with_later_parts(old))
     assert again.reach == again.spread == 1.25
+    assert again.growth == 0
     both = BothKinds(model(None, process), blend)
-    whole = {name: tensor for name, tensor in both.state_dict().items() if not name.endswith("reach")}
-    both.load_state_dict(with_reach(whole))
+    whole = {name: t for name, t in both.state_dict().items() if not name.endswith(("reach", "growth"))}
+    both.load_state_dict(with_later_parts(whole))
     assert (both.standardised.reach, both.normal_scores.reach) == (1, 1.25)
     blend.reach.fill_(2)
-    assert with_reach(blend.state_dict())["reach"] == 2  # a file that has one keeps it
+    blend.growth.fill_(0.5)
+    kept = with_later_parts(blend.state_dict())  # a file that has them keeps them
+    assert (kept["reach"], kept["growth"]) == (2, 0.5)
 
 
 def test_deviations_are_scaled_to_hold_three_quarters_of_the_errors():
@@ -145,6 +178,22 @@ def test_deviations_are_scaled_to_hold_three_quarters_of_the_errors():
     by_hand = torch.tensor([0.1, -5.0, 5.0, 6.0, -7.0, 8.0, 9.0, 9.0, 9.0, 9.0]).double()
     # With the ten expected ones, of which the greatest is 1.96, 20: a quarter of the way from the 15th to the 16th.
     assert float(spread_of(by_hand)) == pytest.approx((7 + 0.25 * (8 - 7)) / 1.150349, rel=1e-5)
+
+
+def test_deviations_grow_with_squared_targets_as_errors_do():
+    g = torch.Generator().manual_seed(0)
+    predicted = torch.randn(4000, generator=g).double()
+    size = torch.rand(4000, generator=g).double() + 0.5
+    assert float(growth_of(size, predicted)) == pytest.approx(0, abs=0.02)
+    signs = torch.where(torch.arange(4000) % 2 == 0, 1.0, -1.0).double()
+    growing = signs * size * torch.exp(0.3 * predicted.square())
+    assert float(growth_of(growing, predicted)) == pytest.approx(0.3, abs=0.02)
+    assert float(growth_of(size * torch.exp(-0.2 * predicted.square()), predicted)) == 0  # never narrower
+    # by hand: squares 4, 0, 2 are 2, -2, 0 from their mean; the least error counts as 0.05
+    errors, three = torch.tensor([-1.0, 0.0, 7.0]).double(), torch.tensor([-2.0, 0.0, 2**0.5]).double()
+    assert float(growth_of(errors, three)) == pytest.approx(-2 * math.log(0.05) / (8 + 10))
+    factors = grown(torch.tensor(0.3).double(), torch.tensor([0.0, 1.0, -1.0, 2.0, -9.0]).double())
+    assert factors.tolist() == pytest.approx([1, math.exp(0.3), math.exp(0.3), math.e, math.e])
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -185,7 +234,8 @@ def test_both_kinds_are_blended_as_normal_scores_by_errors_on_records_left_out(p
     torch.testing.assert_close(both.share, share)
     mean = share * as_scores(network(x).mean(dim=0).double()) + (1 - share) * process(x)
     torch.testing.assert_close(both.mean(x, x), mean)
-    torch.testing.assert_close(both.deviation(x, x), both.normal_scores.deviation(x, x))
+    both.normal_scores.growth.fill_(0.2)
+    torch.testing.assert_close(both.deviation(mean, x, x), both.normal_scores.deviation(mean, x, x))
     draws = both.draws(x, x, 3, generator=torch.Generator().manual_seed(2))
     of_scores = both.normal_scores.draws(x, x, 3, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(draws - mean, of_scores - process(x))

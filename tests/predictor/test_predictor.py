@@ -95,6 +95,25 @@ def test_deviations_cover_accuracies_of_unseen_rows(space):
         assert (error < 2 * std).mean() > 0.87
 
 
+def test_a_deviation_is_half_of_the_way_from_one_below_to_one_above_in_targets(space):
+    x = rows(space, 60)
+    predictor = new(space, PredictorSettings(head="process", fit=FitSettings(process_steps=4)))
+    predictor.fit(x[:40], np.exp(x[:40].sum(axis=1)))
+    model, seen = predictor._model, predictor._features(x[40:])
+    model.normal_scores.growth.fill_(0.3)
+    mean = model.mean(seen, seen)
+    variance = model.normal_scores.process.variance(seen)
+    for exploring, factor in (
+        (False, model.normal_scores.spread * (0.3 * mean.square()).exp().clamp_max(np.e)),
+        (True, model.normal_scores.reach),
+    ):
+        std = factor * variance.sqrt()
+        ends = [model.targets.to_accuracies((mean + sign * std).numpy()) for sign in (-1, 1)]
+        given, deviation = predictor.predict_with_std(x[40:], exploring=exploring)
+        np.testing.assert_allclose(given, model.targets.to_accuracies(mean.numpy()))
+        np.testing.assert_allclose(deviation, (ends[1] - ends[0]) / 2)
+
+
 def test_deviations_hold_what_they_should_where_noise_has_long_tails(space):
     """Student's t with three degrees: few errors are far off, and must not widen the deviations of all others."""
     inside = []
