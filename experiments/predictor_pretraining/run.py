@@ -95,12 +95,16 @@ def details(results: Results, table: str) -> str:
         found = values(results, "kendall_tau", table, name)
         rows.append([name, *(f"{v.mean():.3f} ± {v.std():.3f}" if len(v) else "" for v in found)])
     rows.append(["*seeds*", *(len(v) for v in values(results, "kendall_tau", table, "default"))])
-    text = markdown_table(["", *map(str, SIZES)], rows)
-    return f"<details><summary>{table}</summary>\n\n{text}\n\n</details>"
+    return folded(table, markdown_table(["", *map(str, SIZES)], rows))
+
+
+def folded(title: str, text: str) -> str:
+    """A text that is shown when its title is clicked."""
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
 def calibration(results: Results, tables: Iterable[str]) -> str:
-    """Share of unseen accuracies inside 1 and 2 deviations."""
+    """Share of unseen accuracies inside 1 and 2 deviations, a row for each table and method."""
     rows = []
     for table in tables:
         for name in WITH_DEVIATIONS:
@@ -210,8 +214,7 @@ if __name__ == "__main__":
             against_best_peer(results, names),
             f"![Kendall tau against records]({FIGURE.name})",
             *(details(results, name) for name in names),
-            "### Share of unseen accuracies inside 1 / 2 deviations",
-            calibration(results, names),
+            folded("share of unseen accuracies inside 1 / 2 deviations", calibration(results, names)),
         ]
         title = f"Kendall tau, mean of {DRAWS} draws of the records after one pretraining."
         parts += ["### The blend beside its parts", title, blend_and_parts(results, names)]
